@@ -1,0 +1,170 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Config is a checked configuration with every default filled in.
+type Config struct {
+	Node     string
+	VIPs     []VIP
+	Drain    Drain
+	Metrics  Metrics
+	Control  Control
+	StateDir string
+	Log      Log
+}
+
+// VIP is one VIP group: addresses that move together.
+type VIP struct {
+	Name string
+	// Addresses are plain addresses, at least one; the first one's family
+	// carries the adverts.
+	Addresses []netip.Addr
+	// Port is the TCP port of the service behind the VIP.
+	Port uint16
+	// Endpoint is host:port as in kubeadm's controlPlaneEndpoint.
+	Endpoint string
+	// Interface is empty when it is to be found by the first address's subnet.
+	Interface       string
+	TrackInterfaces []string
+	Announce        Announce
+	Election        Election
+	// Fence is the kernel lifetime of a held address, whole seconds; 0: none.
+	Fence          time.Duration
+	VRRP           VRRP
+	GARP           GARP
+	UnhealthyDelay time.Duration
+	Health         []Check
+}
+
+// Announce is how the network learns where a VIP is.
+type Announce string
+
+// AnnounceL2 announces by gratuitous ARP and unsolicited neighbour
+// advertisements on the VIP's interface.
+const AnnounceL2 Announce = "l2"
+
+// Election is how nodes agree on an owner.
+type Election string
+
+// ElectionVRRP elects by VRRP adverts on the VIP's interface.
+const ElectionVRRP Election = "vrrp"
+
+// VRRP configures the election of one group (RFC 9568).
+type VRRP struct {
+	VRID              uint8
+	Version           int
+	AdvertInterval    time.Duration
+	Priority          uint8
+	UnhealthyPriority uint8
+	Preempt           Preempt
+	PreemptDelay      time.Duration
+	StartupDelay      time.Duration
+	// Peers are unicast destinations; empty with an empty PeersFile: multicast.
+	Peers     []netip.Addr
+	PeersFile string
+	Checksum  Checksum
+}
+
+// Preempt is when a backup displaces a live owner of its own band.
+type Preempt string
+
+const (
+	// PreemptBand never displaces inside a band; the default.
+	PreemptBand Preempt = "band"
+	// PreemptAlways is RFC 9568 Preempt_Mode true.
+	PreemptAlways Preempt = "always"
+	// PreemptNever is RFC 9568 Preempt_Mode false; a lower band is left all
+	// the same.
+	PreemptNever Preempt = "never"
+)
+
+// Checksum is the form of the VRRPv3 checksum sent over IPv4.
+type Checksum string
+
+const (
+	// ChecksumAuto follows the form heard from the group's peers, RFC 9568's
+	// until one is heard.
+	ChecksumAuto Checksum = "auto"
+	// ChecksumRFC9568 covers the VRRP message only (RFC 9568 5.2.8, IPv4).
+	ChecksumRFC9568 Checksum = "rfc9568"
+	// ChecksumPseudoHeader covers a pseudo-header too, as keepalived and FRR
+	// do by default.
+	ChecksumPseudoHeader Checksum = "pseudo-header"
+)
+
+// GARP configures announcements of a held VIP.
+type GARP struct {
+	// Burst is the number of announcements after a takeover.
+	Burst int
+	// Refresh is the time between announcements afterwards; 0: none.
+	Refresh time.Duration
+}
+
+// CheckType selects a health probe.
+type CheckType string
+
+// The probes.
+const (
+	CheckHTTPS CheckType = "https"
+	CheckHTTP  CheckType = "http"
+	CheckTCP   CheckType = "tcp"
+	CheckExec  CheckType = "exec"
+)
+
+// Check is one health check of a VIP group.
+type Check struct {
+	Type        CheckType
+	Name        string
+	URL         string
+	LivenessURL string
+	ServerName  string
+	CAFile      string
+	CertFile    string
+	KeyFile     string
+	Kubeconfig  string
+	Insecure    bool
+	Address     string
+	Command     []string
+	Interval    time.Duration
+	Timeout     time.Duration
+	Rise        int
+	Fall        int
+}
+
+// Drain configures planned moves.
+type Drain struct {
+	Timeout         time.Duration
+	ShutdownTimeout time.Duration
+}
+
+// Metrics configures the Prometheus listener.
+type Metrics struct {
+	// Listen is host:port; empty: no listener.
+	Listen    string
+	WebConfig string
+}
+
+// Control configures the control socket.
+type Control struct {
+	Socket string
+	Group  string
+}
+
+// Log configures the daemon's log.
+type Log struct {
+	Level  slog.Level
+	Format LogFormat
+}
+
+// LogFormat is the form of log lines.
+type LogFormat string
+
+// The log formats.
+const (
+	LogText LogFormat = "text"
+	LogJSON LogFormat = "json"
+)

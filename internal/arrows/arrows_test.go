@@ -1,0 +1,174 @@
+// Package arrows holds the tests of the project's shape: which package may use
+// which, and what must stay out of decision code. docs/design.md has the
+// picture.
+package arrows
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/vipd/vipd/"
+
+// layer is a row of the picture; a package may use packages of its uses only.
+type layer struct {
+	packages []string
+	uses     []string
+}
+
+func layers() []layer {
+	pure := []string{"election", "election/vrrp", "config", "health/counter"}
+	edges := []string{"election/vrrp/rawsock", "vip", "health", "internal/follow", "internal/drainmark", "internal/instance"}
+	core := []string{"agent"}
+	surface := []string{"control", "metrics"}
+	all := slices.Concat(pure, edges, core, surface)
+	return []layer{
+		{packages: []string{"election", "config", "health/counter"}},
+		{packages: []string{"election/vrrp"}, uses: []string{"election"}},
+		{packages: edges, uses: pure},
+		{packages: core, uses: pure},
+		{packages: surface, uses: slices.Concat(pure, core)},
+		{packages: []string{"cmd/vipd"}, uses: all},
+	}
+}
+
+// listed is what `go list` says of a package.
+type listed struct {
+	ImportPath string
+	Dir        string
+	Imports    []string
+	GoFiles    []string
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,GoFiles", "./...")
+	cmd.Dir = filepath.Join("..", "..")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestArrows(t *testing.T) {
+	known := map[string][]string{}
+	for _, l := range layers() {
+		for _, p := range l.packages {
+			known[p] = l.uses
+		}
+	}
+	for _, p := range list(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		uses, ok := known[name]
+		if !ok {
+			if !isTestSupport(name) {
+				t.Errorf("package %s stands in no layer", name)
+			}
+			continue
+		}
+		for _, imported := range p.Imports {
+			if used, ours := strings.CutPrefix(imported, module); ours && !slices.Contains(uses, used) {
+				t.Errorf("%s may not use %s", name, used)
+			}
+		}
+	}
+}
+
+// isTestSupport: these packages serve tests, demo and bench only.
+func isTestSupport(name string) bool {
+	return name == "cmd/viplab" || strings.HasPrefix(name, "internal/lab") ||
+		strings.HasPrefix(name, "internal/e2e") || name == "internal/arrows" || strings.HasSuffix(name, "test")
+}
+
+// Each of these libraries is used behind one package only.
+func TestLibrariesStayBehindOnePackage(t *testing.T) {
+	rows := map[string][]string{
+		"github.com/mdlayher/arp":                        {"vip"},
+		"github.com/mdlayher/ndp":                        {"vip"},
+		"github.com/vishvananda/netlink":                 {"vip", "internal/lab"},
+		"github.com/prometheus/client_golang/prometheus": {"metrics"},
+		"go.yaml.in/yaml/v3":                             {"config", "health"},
+		"github.com/spf13/cobra":                         {"cmd/vipd", "cmd/viplab"},
+	}
+	for _, p := range list(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		for library, allowed := range rows {
+			if slices.Contains(p.Imports, library) && !slices.Contains(allowed, name) {
+				t.Errorf("%s uses %s; only %v may", name, library, allowed)
+			}
+		}
+	}
+}
+
+// Election, lease and fence must not hang on the wall clock: a clock step would
+// move the VIP. Pure packages get the time passed in; the packages that carry
+// out their decisions compare readings of the monotonic clock, and never turn
+// one into a calendar time.
+func TestNoWallClockInDecisions(t *testing.T) {
+	pure := []string{"election", "election/vrrp", "health/counter"}
+	clock := []string{"Now", "Since", "Until", "After", "NewTimer", "NewTicker", "Parse", "Date"}
+	calendar := []string{"Unix", "UnixNano", "UnixMilli", "UnixMicro", "GobEncode", "MarshalText"}
+	for _, p := range list(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		isPure := slices.Contains(pure, name)
+		if !isPure && name != "vip" && name != "election/vrrp/rawsock" {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			ofTime, ofValues := selectors(t, filepath.Join(p.Dir, file))
+			for _, use := range ofTime {
+				if isPure && slices.Contains(clock, use) {
+					t.Errorf("%s/%s reads a clock: time.%s", name, file, use)
+				}
+			}
+			for _, use := range ofValues {
+				if slices.Contains(calendar, use) {
+					t.Errorf("%s/%s turns a time into a calendar time: %s", name, file, use)
+				}
+			}
+		}
+	}
+}
+
+// selectors lists X of each time.X in a file, and of each X of anything else.
+func selectors(t *testing.T, file string) (ofTime, ofValues []string) {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		s, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" {
+			ofTime = append(ofTime, s.Sel.Name)
+		} else {
+			ofValues = append(ofValues, s.Sel.Name)
+		}
+		return true
+	})
+	return ofTime, ofValues
+}
