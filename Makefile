@@ -3,7 +3,7 @@ GO       ?= go
 BIN      ?= bin
 PREFIX   ?= /usr/local
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X main.buildVersion=$(VERSION)
+LDFLAGS  := -s -w -X main.stamp=$(VERSION)
 LINT     := $(BIN)/golangci-lint
 LINT_VERSION := v2.5.0
 FUZZTIME ?= 20s

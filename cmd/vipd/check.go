@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/metrics"
+)
+
+func newCheckCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration and print it with every default filled in",
+		Long: "Check the configuration file, also against this host's interfaces, and print it\n" +
+			"as YAML with every default filled in. What is allowed but probably not meant goes\n" +
+			"to standard error as a warning. The daemon is not needed.",
+		RunE: func(*cobra.Command, []string) error { return g.check() },
+	}
+}
+
+func (g *globals) check() error {
+	c, host, err := g.loadWithHost()
+	if err != nil {
+		return err
+	}
+	for _, text := range config.Warnings(c, host) {
+		g.warn("%s", text)
+	}
+	if err := metrics.CheckWebConfig(c.Metrics.WebConfig); err != nil {
+		g.warn("%v; there will be no metrics before it is mended", err)
+	}
+	for i, v := range c.VIPs {
+		if v.VRRP.PeersFile != "" {
+			g.checkPeers(c, v, fmt.Sprintf("vips[%d].vrrp.peers_file: %s", i, v.VRRP.PeersFile))
+		}
+	}
+	text, err := config.Marshal(c)
+	if err != nil {
+		return err
+	}
+	_, err = g.stdout.Write(text)
+	return err
+}
+
+// checkPeers warns of a peers file that the daemon would not follow now. It is
+// no error: the file may come later, and changes without the configuration.
+func (g *globals) checkPeers(c *config.Config, v config.VIP, at string) {
+	data, err := os.ReadFile(v.VRRP.PeersFile)
+	if err != nil {
+		g.warn("%s: %v; no adverts are sent to anyone before it is there", at, err)
+		return
+	}
+	peers, err := config.ReadPeers(data)
+	if err == nil {
+		err = c.CheckPeers(v, peers)
+	}
+	if err != nil {
+		g.warn("%s: %v", at, err)
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/control/controltest"
+	"github.com/vipd/vipd/election"
+)
+
+func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
+
+// owner is a node that owns its VIP, all well.
+func owner() agent.Status {
+	return agent.Status{
+		Schema: agent.Schema, Node: "cp1", Version: "v0.1.0", Time: noon(), PID: 123, Config: "/etc/vipd/vipd.yaml",
+		VIPs: []agent.VIPStatus{{
+			Name: "apiserver", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")},
+			Interface: "eth0", Announce: "l2", State: agent.StateOwner, Reason: election.OwnerSilent, Detail: "no advert for 330ms",
+			Since: noon().Add(-3*time.Hour - 12*time.Minute), Owner: "192.0.2.11", Healthy: true,
+			Health: []agent.CheckStatus{{
+				Name: "apiserver", Type: "https", Healthy: true, Alive: true, Since: noon().Add(-50 * time.Hour), LatencySeconds: 0.0031,
+			}},
+			Certificate: &agent.CertificateStatus{NotAfter: noon().AddDate(1, 0, 0), CoversVIP: true},
+			Election: agent.ElectionStatus{
+				Type: "vrrp", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy", LastAdvertAgeSeconds: 0.05,
+			},
+		}},
+	}
+}
+
+// troubled is a node where everything that can be told is bad.
+func troubled() agent.Status {
+	s := owner()
+	s.Drained, s.DrainedSince = true, "2026-01-02T11:00:00Z"
+	v := &s.VIPs[0]
+	v.Healthy, v.DuplicateOwner = false, true
+	v.Health = []agent.CheckStatus{
+		{Name: "apiserver", Type: "https", Alive: true, Since: noon().Add(-10 * time.Second), Error: "https://127.0.0.1:6443/readyz answered 500: [-]etcd failed: reason withheld, readyz check failed"},
+		{Name: "proxy", Type: "tcp", Since: noon().Add(-70 * time.Second), Error: "127.0.0.1:8443 refused the connection"},
+		{Name: "auth", Type: "https", Healthy: true, Alive: true, LatencySeconds: 0.25, Error: "not authorised (401)"},
+	}
+	v.Certificate = &agent.CertificateStatus{NotAfter: noon().Add(72 * time.Hour)}
+	v.Election.Priority, v.Election.Band = 100, "unhealthy"
+	s.VIPs = append(s.VIPs,
+		agent.VIPStatus{
+			Name: "web", Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.10")}, Interface: "eth1", Announce: "l2",
+			State: agent.StateBackup, Reason: election.HigherPriority, Since: noon().Add(-45 * time.Second), Owner: "198.51.100.3", Healthy: true,
+			Election: agent.ElectionStatus{Type: "vrrp", VRID: 11, Priority: 150, OwnerPriority: 240, Band: "healthy", LastAdvertAgeSeconds: 0.012},
+		},
+		agent.VIPStatus{
+			Name: "lost", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.10")}, Announce: "l2",
+			State: agent.StateFault, Reason: election.NoInterface, Detail: "no interface has a subnet with 203.0.113.10", Since: noon().Add(-time.Minute), Healthy: true,
+			Health:      []agent.CheckStatus{{Name: "a-check-with-a-long-name", Type: "exec", Healthy: true, LatencySeconds: 1.25}},
+			Certificate: &agent.CertificateStatus{NotAfter: noon().Add(-time.Hour), CoversVIP: true},
+			Election:    agent.ElectionStatus{Type: "vrrp", VRID: 12, Priority: 200, Band: "healthy", LastAdvertAgeSeconds: -1},
+		},
+		agent.VIPStatus{
+			Name: "off", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.11")}, Interface: "eth0", Announce: "l2",
+			State: agent.StateDrained, Reason: election.Drain, Since: noon().Add(-100 * time.Hour), Healthy: true,
+			Election: agent.ElectionStatus{Type: "vrrp", VRID: 13, Priority: 1, Band: "draining", LastAdvertAgeSeconds: 7.25},
+		})
+	return s
+}
+
+// past is a history.
+func past() []agent.Entry {
+	return []agent.Entry{
+		{Time: noon().Add(-4 * time.Hour), VIP: "apiserver", From: agent.StateInit, To: agent.StateBackup, Reason: election.Startup, Owner: "192.0.2.12", DurationSeconds: 0.0421},
+		{Time: noon().Add(-3*time.Hour - 12*time.Minute), VIP: "apiserver", From: agent.StateBackup, To: agent.StateOwner, Reason: election.OwnerSilent, Detail: "no advert for 330ms", Owner: "192.0.2.11", DurationSeconds: 2880},
+		{Time: noon().Add(-5 * time.Second), VIP: "apiserver", From: agent.StateOwner, To: agent.StateFault, Reason: election.NoCarrier, Detail: "eth0 lost its link; it is looked at again as soon as the kernel reports a carrier there", DurationSeconds: 11515},
+	}
+}
+
+// run is one command's world.
+type run struct {
+	*globals
+	out, err bytes.Buffer
+}
+
+// newRun returns a world at noon on a host with one interface.
+func newRun(t *testing.T) *run {
+	t.Helper()
+	r := &run{}
+	r.globals = newGlobals(&r.out, &r.err)
+	r.now, r.zone = noon, time.UTC
+	r.interfaces = func() ([]config.Interface, error) {
+		return []config.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.11/24")}}}, nil
+	}
+	return r
+}
+
+// command runs a command line and returns its exit code.
+func (r *run) command(ctx context.Context, args ...string) exit {
+	return execute(ctx, r.globals, args)
+}
+
+// minimal is the smallest configuration, with its own state directory and
+// control socket.
+func minimal(t *testing.T) (path, socket string) {
+	t.Helper()
+	socket = controltest.Socket(t)
+	text := "node: cp1\nvips: [{addresses: [192.0.2.10]}]\n" +
+		"control: {socket: " + socket + "}\nstate_dir: " + filepath.Dir(socket) + "\n"
+	return file(t, text), socket
+}
+
+func file(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "vipd.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/control"
+	"github.com/vipd/vipd/internal/drainmark"
+	"github.com/vipd/vipd/internal/follow"
+	"github.com/vipd/vipd/internal/instance"
+	"github.com/vipd/vipd/metrics"
+	"github.com/vipd/vipd/vip"
+)
+
+func newRunCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon in the foreground",
+		Long: "Run the daemon in the foreground. SIGTERM and SIGINT hand the VIPs over and stop it,\n" +
+			"SIGHUP reloads the configuration, SIGUSR1 logs the status.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			loaded, host, err := g.loadWithHost()
+			if err != nil {
+				return err
+			}
+			log, level := newLog(g.stderr, loaded.Log)
+			for _, warning := range config.Warnings(loaded, host) {
+				log.Warn(warning)
+			}
+			d := daemon{config: loaded, path: g.configPath, log: log}
+			d.load = func() (*config.Config, error) {
+				next, err := g.load()
+				if err == nil {
+					level.Set(next.Log.Level)
+				}
+				return next, err
+			}
+			return d.run(c.Context())
+		},
+	}
+}
+
+// newLog returns the daemon's log and its level, which a reload may change.
+func newLog(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
+	level := &slog.LevelVar{}
+	level.Set(c.Level)
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == config.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options)), level
+	}
+	return slog.New(slog.NewTextHandler(w, options)), level
+}
+
+// daemon is what `vipd run` runs.
+type daemon struct {
+	config *config.Config
+	// path is the configuration file's; load reads it anew.
+	path string
+	load func() (*config.Config, error)
+	log  *slog.Logger
+}
+
+// run runs until ctx ends, and hands the VIPs over before it returns.
+func (d daemon) run(ctx context.Context) (err error) {
+	lock, err := instance.Acquire(d.config.StateDir)
+	if errors.Is(err, instance.ErrRunning) {
+		return fmt.Errorf("%w; see vipd status", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	holder, err := vip.NewHolder()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, holder.Close()) }()
+	announcer, err := vip.NewAnnouncer()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, announcer.Close()) }()
+
+	// Edges and surfaces live until the agent has handed over, longer than ctx.
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	g, inner := errgroup.WithContext(inner)
+	a := agent.New(agent.Options{
+		Config: d.config, Path: d.path, Version: version(), PID: os.Getpid(), Load: d.load,
+		Edges: agent.Edges{
+			Sockets: sockets{ctx: inner, group: g}, Addresses: holder, Announcer: announcer,
+			Prober: prober{}, Claims: claims{}, Health: healthProber{},
+			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir),
+		},
+		Log: d.log,
+	})
+	g.Go(func() error { return watchInterfaces(inner, a) })
+	g.Go(func() error { return d.signals(inner, a) })
+	if err := d.serve(inner, g, a); err != nil {
+		return err
+	}
+	g.Go(func() error {
+		defer cancel()
+		stop, failed := context.WithCancel(ctx)
+		defer failed()
+		context.AfterFunc(inner, failed) // an edge that fails stops the agent in order
+		return a.Run(stop)
+	})
+	return g.Wait()
+}
+
+// serve starts the control socket and the metrics listener. Only the socket is
+// needed to live: without metrics the VIP is served all the same.
+func (d daemon) serve(ctx context.Context, g *errgroup.Group, a *agent.Agent) error {
+	listener, err := control.Listen(ctx, d.config.Control.Socket, d.config.Control.Group, d.log)
+	if err != nil {
+		return err
+	}
+	server := control.NewServer(a, d.config.Control.Group, d.log)
+	g.Go(func() error { return server.Serve(ctx, listener) })
+	if d.config.Metrics.Listen == "" {
+		return nil
+	}
+	m := metrics.Server{
+		Address: d.config.Metrics.Listen, WebConfig: d.config.Metrics.WebConfig,
+		Gatherer: metrics.NewRegistry(a), Pulse: a, Log: d.log,
+	}
+	g.Go(func() error { m.Serve(ctx); return nil })
+	return nil
+}
+
+// signals serves SIGHUP and SIGUSR1.
+func (d daemon) signals(ctx context.Context, a *agent.Agent) error {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP, syscall.SIGUSR1)
+	defer signal.Stop(c)
+	for {
+		select {
+		case s := <-c:
+			if s == syscall.SIGUSR1 {
+				d.tell(a.Status())
+				continue
+			}
+			if err := a.Reload(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				d.log.Error("the configuration was not reloaded", "error", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// tell logs the status, a line for each VIP.
+func (d daemon) tell(s agent.Status) {
+	for _, v := range s.VIPs {
+		d.log.Info("status", "vip", v.Name, "state", string(v.State), "reason", string(v.Reason), "detail", v.Detail,
+			"since", v.Since, "owner", v.Owner, "healthy", v.Healthy, "drained", s.Drained, "duplicate_owner", v.DuplicateOwner)
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election/vrrp/rawsock"
+	"github.com/vipd/vipd/health"
+	"github.com/vipd/vipd/vip"
+)
+
+// The edges do not know the agent; these adapters put their types into its.
+
+// sockets opens advert sockets. Its goroutines end with the group's context.
+type sockets struct {
+	ctx   context.Context
+	group *errgroup.Group
+}
+
+func (s sockets) Open(name string, ipv6 bool, wake func()) (agent.AdvertSocket, error) {
+	socket, err := rawsock.Open(rawsock.Options{Interface: name, IPv6: ipv6})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.group.Go(func() error { return socket.Run(ctx) })
+	s.group.Go(func() error {
+		for {
+			select {
+			case <-socket.Ready():
+				wake()
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+	return advertSocket{Socket: socket, cancel: cancel}, nil
+}
+
+type advertSocket struct {
+	*rawsock.Socket
+	cancel context.CancelFunc
+}
+
+func (s advertSocket) Close() error {
+	s.cancel()
+	return s.Socket.Close()
+}
+
+func (s advertSocket) Refused() map[string]uint64 {
+	c := s.Counters()
+	return map[string]uint64{
+		"oversized": c.Oversized, "malformed": c.Malformed,
+		"fragment": c.Fragments, "queue-overflow": c.Overflowed,
+	}
+}
+
+type prober struct{ vip.Prober }
+
+func (p prober) Probe(ctx context.Context, name string, addr netip.Addr) (string, error) {
+	answer, err := p.Prober.Probe(ctx, name, addr)
+	if err != nil || !answer.Answered || answer.AnswersAny {
+		return "", err
+	}
+	return answer.MAC.String(), nil
+}
+
+type claims struct{}
+
+func (claims) WatchClaims(ctx context.Context, name string, watched func(netip.Addr) bool, fn func(netip.Addr, string)) error {
+	return vip.WatchClaims(ctx, name, watched, func(c vip.Claim) { fn(c.Addr, c.MAC.String()) })
+}
+
+type healthProber struct{}
+
+func (healthProber) WatchHealth(ctx context.Context, v config.VIP, fn func(agent.ProbeResult)) error {
+	endpoint := health.Endpoint{VIPs: v.Addresses, Address: v.Endpoint}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, check := range v.Health {
+		runner, err := health.New(check, endpoint, func(r health.Result) { fn(probeResult(r)) })
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return runner.Run(ctx) })
+	}
+	return g.Wait()
+}
+
+func probeResult(r health.Result) agent.ProbeResult {
+	result := agent.ProbeResult{Check: r.Check, Result: r.Result, Latency: r.Latency, Warning: r.Warning}
+	if c := r.Certificate; c != nil {
+		result.Certificate = &agent.CertificateStatus{NotAfter: c.NotAfter, CoversVIP: c.Covers(), Names: c.Names}
+	}
+	return result
+}
+
+// watchInterfaces tells the agent of links and addresses.
+func watchInterfaces(ctx context.Context, a *agent.Agent) error {
+	return vip.Watch(ctx, func(ev vip.Event) {
+		switch ev := ev.(type) {
+		case vip.InterfaceChanged:
+			a.Post(ctx, agent.InterfaceChanged{Interface: agentInterface(ev.Interface)})
+		case vip.InterfaceGone:
+			a.Post(ctx, agent.InterfaceGone{Name: ev.Name})
+		case vip.AddressRemoved:
+			a.Post(ctx, agent.AddressRemoved{Interface: ev.Interface, Addr: ev.Prefix.Addr()})
+		case vip.Synced:
+			a.Post(ctx, agent.InterfacesKnown{})
+		default:
+			panic("vipd: unhandled interface event")
+		}
+	})
+}
+
+func agentInterface(i vip.Interface) agent.Interface {
+	out := agent.Interface{Name: i.Name, Index: i.Index, Up: i.Up}
+	for _, a := range i.Addrs {
+		out.Addresses = append(out.Addresses, agent.Address{Prefix: a.Prefix, Unusable: a.Tentative || a.DADFailed})
+	}
+	return out
+}

@@ -1,0 +1,113 @@
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/vipd/vipd/election"
+)
+
+// takeOver makes this node the owner without waiting for the addresses: nobody
+// serves, so the others must hear of it first (RFC 9568 6.4.2: the advert comes
+// before the gratuitous ARP).
+func (m *Machine) takeOver(now time.Time, reason election.Reason, detail string) {
+	if !m.heard {
+		m.lonelyUntil = now.Add(lonelyFor)
+	}
+	m.becomeActive(now, reason, detail)
+	m.hold(reason == election.OwnerSilent)
+}
+
+func (m *Machine) becomeActive(now time.Time, reason election.Reason, detail string) {
+	m.enter(Active, reason, detail)
+	m.leftover = false
+	m.rival = Sighting{}
+	m.retryAfter, m.retries, m.lateStarts, m.lengthened = time.Time{}, 0, 0, 0
+	m.sendAdvert(now)
+}
+
+// advertTimer is Adver_Timer (RFC 9568 6.4.3). An owner whose loop was late for so long
+// that others have taken over listens before it speaks.
+func (m *Machine) advertTimer(now time.Time) {
+	due := m.deadline
+	late := now.Sub(due)
+	if late <= ActiveDownInterval(m.cfg.Interval, m.Priority(now)) {
+		m.sendAdvert(now)
+		m.keepPace(now, due)
+		return
+	}
+	m.enter(Listening, election.Late, fmt.Sprintf("the daemon could not run for %v; listening before it adverts again", late.Round(time.Millisecond)))
+	m.deadline = now.Add(m.cfg.Interval + SkewTime(m.cfg.Interval, m.Priority(now)))
+}
+
+// keepPace spaces adverts by their due times, so that small delays do not add
+// up, unless that would make the next one due already.
+func (m *Machine) keepPace(now, due time.Time) {
+	spacing := m.deadline.Sub(now)
+	if next := due.Add(spacing); next.After(now) {
+		m.deadline = next
+	}
+}
+
+// resume makes a late owner speak again and tell the segment.
+func (m *Machine) resume(now time.Time, detail string) {
+	m.enter(Active, election.Late, detail)
+	m.sendAdvert(now)
+	m.hold(false)
+}
+
+// hearAsOwner is what RFC 9568 6.4.3 says of an advert received: another node
+// advertises as owner too. The tie rule holds for two zeros as well, so that of
+// two owners that resign one goes on serving until a successor is heard.
+func (m *Machine) hearAsOwner(now time.Time, from netip.Addr, p *Packet) {
+	mine, lonely := m.Priority(now), now.Before(m.lonelyUntil)
+	m.lonelyUntil = time.Time{}
+	if beats(p.Priority, from, mine, m.own) {
+		m.stepDown(now, from, p, mine, lonely)
+		return
+	}
+	if p.Priority == PriorityResigned {
+		m.rival = Sighting{}
+		m.assert(now)
+		return
+	}
+	if m.rival.Addr != from {
+		m.defence = Defend{Rival: from}
+	}
+	if !m.rival.alive(now) {
+		m.act(Report{Kind: Rival, From: from, Detail: fmt.Sprintf("it advertises priority %d, this node %d", p.Priority, mine)})
+	}
+	m.rival = Sighting{Addr: from, Priority: p.Priority, Interval: p.Interval, Heard: now}
+	m.assert(now)
+	m.act(m.defence)
+}
+
+// assert advertises at once, so that an inferior owner steps down.
+func (m *Machine) assert(now time.Time) {
+	if m.state == Listening {
+		m.resume(now, "the other owner is inferior")
+		return
+	}
+	m.sendAdvert(now)
+}
+
+// stepDown yields to a better owner.
+func (m *Machine) stepDown(now time.Time, to netip.Addr, p *Packet, mine uint8, lonely bool) {
+	reason := election.DuelLost
+	switch {
+	case m.duty != Serve:
+		reason = m.dutyReason
+	case BandOf(p.Priority) > BandOf(mine):
+		reason = election.Unwell
+	case p.Priority > mine && !lonely:
+		reason = election.HigherPriority
+	}
+	m.enter(Backup, reason, fmt.Sprintf("%v advertises priority %d, this node %d", to, p.Priority, mine))
+	m.act(Release{})
+	m.rival = Sighting{}
+	m.rest(now)
+	m.owner = Sighting{Addr: to, Priority: p.Priority, Interval: p.Interval, Heard: now}
+	m.judgeOwner(now)
+	m.arm(now)
+}

@@ -1,0 +1,197 @@
+package vrrp
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Protocol is the IP protocol number of VRRP (RFC 9568 5.1.1.4).
+const Protocol = 112
+
+// TTL is the only IPv4 time to live and IPv6 hop limit of a valid advert
+// (RFC 9568 5.1.1.3, 5.1.2.3): it proves that no router forwarded it.
+const TTL = 255
+
+// MaxAddresses is the number of addresses an advert can carry: the count is one
+// byte (RFC 9568 5.2.5).
+const MaxAddresses = 255
+
+const (
+	version3      = 3
+	typeAdvert    = 1
+	headerLength  = 8
+	centisecond   = 10 * time.Millisecond
+	maxIntervalCs = 0x0fff
+)
+
+// MulticastIPv4 and MulticastIPv6 are the groups that adverts are sent to
+// (RFC 9568 5.1.1.2, 5.1.2.2).
+var (
+	MulticastIPv4 = netip.AddrFrom4([4]byte{224, 0, 0, 18})
+	MulticastIPv6 = netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 15: 0x12})
+)
+
+// Reasons to discard an advert. Their texts are also the label values of the
+// discard metric.
+var (
+	ErrTTL      = errors.New("ttl")
+	ErrVersion  = errors.New("version")
+	ErrType     = errors.New("type")
+	ErrLength   = errors.New("length")
+	ErrCount    = errors.New("count")
+	ErrChecksum = errors.New("checksum")
+	ErrVRID     = errors.New("vrid")
+	ErrInterval = errors.New("interval")
+)
+
+// Checksum is the form of the checksum of a VRRPv3 advert over IPv4. Over IPv6
+// there is only one: with the pseudo-header of RFC 8200 8.1.
+type Checksum uint8
+
+const (
+	// MessageOnly covers the VRRP message (RFC 9568 5.2.8; Cisco, Juniper).
+	MessageOnly Checksum = iota
+	// PseudoHeader covers an IPv4 pseudo-header too (keepalived and FRR, by
+	// default).
+	PseudoHeader
+)
+
+// Packet is a VRRPv3 advertisement (RFC 9568 5.2).
+type Packet struct {
+	// VRID is the virtual router identifier, 1 to 255.
+	VRID uint8
+	// Priority is the sender's priority byte; 0 means that it resigns.
+	Priority uint8
+	// Interval is Max Advertise Interval: 10 ms to 40.95 s in steps of 10 ms.
+	Interval time.Duration
+	// Addresses are the virtual router's, all of the family of the IP header.
+	Addresses []netip.Addr
+	// Checksum is the form that was found by Parse or is wanted of Append.
+	Checksum Checksum
+}
+
+// Parse reads an advert out of a frame. It keeps p.Addresses' memory for reuse,
+// so it does not allocate once that has grown. The error is one of the Err
+// values of this package (RFC 9568 7.1); p is then unspecified. Bytes behind
+// the last address are covered by the checksum and otherwise ignored.
+func Parse(f *Frame, p *Packet) error {
+	if f.TTL != TTL {
+		return ErrTTL
+	}
+	b := f.Payload
+	if len(b) < headerLength {
+		return ErrLength
+	}
+	if b[0]>>4 != version3 {
+		return ErrVersion
+	}
+	if b[0]&0x0f != typeAdvert {
+		return ErrType
+	}
+	size := addressSize(f.Src)
+	count := int(b[3])
+	if count == 0 {
+		return ErrCount
+	}
+	if len(b) < headerLength+count*size {
+		return ErrLength
+	}
+	form, ok := findChecksum(b, f.Src, f.Dst)
+	if !ok {
+		return ErrChecksum
+	}
+	if b[1] == 0 {
+		return ErrVRID
+	}
+	cs := binary.BigEndian.Uint16(b[4:]) & maxIntervalCs
+	if cs == 0 {
+		return ErrInterval
+	}
+	p.VRID, p.Priority, p.Checksum = b[1], b[2], form
+	p.Interval = time.Duration(cs) * centisecond
+	p.Addresses = p.Addresses[:0]
+	for at := headerLength; count > 0; at, count = at+size, count-1 {
+		a, _ := netip.AddrFromSlice(b[at : at+size])
+		p.Addresses = append(p.Addresses, a)
+	}
+	return nil
+}
+
+// Append appends the advert as sent from src to dst. Addresses must be 1 to
+// MaxAddresses of src's family, and Interval in its range.
+func (p *Packet) Append(b []byte, src, dst netip.Addr) []byte {
+	start := len(b)
+	b = append(b, version3<<4|typeAdvert, p.VRID, p.Priority, byte(len(p.Addresses)))
+	b = binary.BigEndian.AppendUint16(b, uint16(p.Interval/centisecond))
+	b = append(b, 0, 0)
+	for _, a := range p.Addresses {
+		if a.Is4() {
+			a4 := a.As4()
+			b = append(b, a4[:]...)
+			continue
+		}
+		a16 := a.As16()
+		b = append(b, a16[:]...)
+	}
+	message := b[start:]
+	sum := sumBytes(0, message)
+	if src.Is6() || p.Checksum == PseudoHeader {
+		sum = sumPseudoHeader(sum, src, dst, len(message))
+	}
+	binary.BigEndian.PutUint16(message[6:], ^fold(sum))
+	return b
+}
+
+func addressSize(a netip.Addr) int {
+	if a.Is4() {
+		return 4
+	}
+	return 16
+}
+
+// findChecksum tells which form the message's checksum has. A sum that includes
+// a right checksum is all ones (RFC 1071).
+func findChecksum(message []byte, src, dst netip.Addr) (Checksum, bool) {
+	sum := sumBytes(0, message)
+	if src.Is4() && fold(sum) == 0xffff {
+		return MessageOnly, true
+	}
+	if fold(sumPseudoHeader(sum, src, dst, len(message))) == 0xffff {
+		return PseudoHeader, true
+	}
+	return 0, false
+}
+
+// sumPseudoHeader adds the pseudo-header. Its fields sum to the same in both
+// families (RFC 8200 8.1; RFC 793 3.1 for IPv4).
+func sumPseudoHeader(sum uint32, src, dst netip.Addr, length int) uint32 {
+	for _, a := range [2]netip.Addr{src, dst} {
+		if a.Is4() {
+			a4 := a.As4()
+			sum = sumBytes(sum, a4[:])
+			continue
+		}
+		a16 := a.As16()
+		sum = sumBytes(sum, a16[:])
+	}
+	return sum + Protocol + uint32(length)
+}
+
+func sumBytes(sum uint32, b []byte) uint32 {
+	for ; len(b) >= 2; b = b[2:] {
+		sum += uint32(binary.BigEndian.Uint16(b))
+	}
+	if len(b) == 1 {
+		sum += uint32(b[0]) << 8
+	}
+	return sum
+}
+
+func fold(sum uint32) uint16 {
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return uint16(sum)
+}

@@ -1,0 +1,75 @@
+package vrrp
+
+import (
+	"time"
+
+	"github.com/vipd/vipd/election"
+)
+
+// Fixed values of the priority byte. The bands lie between them.
+const (
+	PriorityResigned     = 0
+	PriorityDraining     = 1
+	PriorityUnhealthyMin = 2
+	PriorityUnhealthyMax = 127
+	PriorityHealthyMin   = 128
+	PriorityHealthyMax   = 254
+)
+
+const (
+	// displaceTimeout bounds the hold that comes before the first advert.
+	displaceTimeout = 300 * time.Millisecond
+	// displaceRetry is the first pause after a displacement was undone.
+	displaceRetry    = time.Second
+	displaceRetryMax = 32 * time.Second
+	// drainStep is the tie step while a draining owner serves: nobody waits, so
+	// successors can be kept well apart.
+	drainStep = 100 * time.Millisecond
+	// minTieStep keeps equal backups apart where intervals are short.
+	minTieStep = 3 * time.Millisecond
+	// lonelyFor bounds how long an owner that never heard its group advertises
+	// the lowest value of its band.
+	lonelyFor = 60 * time.Second
+	// probeTimeout bounds a probe whose result never comes.
+	probeTimeout = 500 * time.Millisecond
+	// probeLate is how late a probe may end and still prove something: a node that
+	// was away meanwhile has missed answers.
+	probeLate = 100 * time.Millisecond
+	// probePause is the time between probes while a station answers.
+	probePause = time.Second
+	// probeQuiet is how long a VIP that was answered for must be silent before
+	// it is claimed.
+	probeQuiet = 5 * time.Second
+	// maxLateStarts bounds how often in a row a late backup starts its timer
+	// anew.
+	maxLateStarts = 2
+	// episode is how long a reported fault must be absent to be reported again.
+	episode = 60 * time.Second
+	// lengthenAdverts is the number of adverts that announce a longer interval
+	// at the old spacing.
+	lengthenAdverts = 3
+)
+
+// BandOf is the band that a priority byte stands for. 255, an RFC 9568 address
+// owner, is a foreign healthy one.
+func BandOf(priority uint8) election.Band {
+	switch {
+	case priority == PriorityResigned:
+		return election.Resigned
+	case priority == PriorityDraining:
+		return election.Draining
+	case priority <= PriorityUnhealthyMax:
+		return election.Unhealthy
+	}
+	return election.Healthy
+}
+
+// SkewTime is Skew_Time (RFC 9568 6.1).
+func SkewTime(interval time.Duration, priority uint8) time.Duration {
+	return (256 - time.Duration(priority)) * interval / 256
+}
+
+// ActiveDownInterval is Active_Down_Interval (RFC 9568 6.1).
+func ActiveDownInterval(interval time.Duration, priority uint8) time.Duration {
+	return 3*interval + SkewTime(interval, priority)
+}

@@ -1,0 +1,194 @@
+package metrics
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/vipd/vipd/agent"
+)
+
+// Source is the daemon that is shown. Its methods are safe from any goroutine
+// and answer within a second or so even if the loop is stuck.
+type Source interface {
+	// Status is the present state.
+	Status() agent.Status
+	// Loop counts what concerns the daemon as a whole.
+	Loop() *agent.LoopCounters
+}
+
+// NewRegistry returns a registry with everything that /metrics shows: the
+// daemon, the Go runtime and the process.
+func NewRegistry(source Source) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		NewCollector(source),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return registry
+}
+
+// Collector turns the daemon's status and counters into metrics.
+type Collector struct {
+	source    Source
+	goVersion string
+	families  families
+
+	buildInfo *family
+	drained   *family
+
+	vipInfo         *family
+	owner           *family
+	state           *family
+	transitions     *family
+	lastTransition  *family
+	duplicateOwners *family
+	restored        *family
+
+	healthUp       *family
+	probeDuration  *family
+	probes         *family
+	certExpiry     *family
+	certCoversVIP  *family
+	advertsSent    *family
+	advertsHeard   *family
+	discarded      *family
+	priority       *family
+	loopLate       *family
+	loopLag        *family
+	reloadOK       *family
+	reloadLastTime *family
+}
+
+// NewCollector returns a collector of source's metrics.
+func NewCollector(source Source) *Collector {
+	c := &Collector{source: source, goVersion: runtime.Version()}
+	c.declareNode()
+	c.declareVIP()
+	c.declareHealth()
+	c.declareVRRP()
+	return c
+}
+
+func (c *Collector) declareNode() {
+	fs := &c.families
+	c.buildInfo = fs.declare(gauge, "vipd_build_info", "Constant 1; the labels tell the version of vipd and of Go.", "version", "goversion")
+	c.drained = fs.declare(gauge, "vipd_drained", "1 while this node is drained and takes no VIP, else 0.")
+	c.loopLate = fs.declare(counter, "vipd_loop_late_total", "Deadlines served more than an advert interval too late: a frozen or starved daemon.")
+	c.loopLag = fs.declare(histogram, "vipd_loop_lag_seconds", "How late the event loop served its deadlines.")
+	c.reloadOK = fs.declare(gauge, "vipd_config_last_reload_successful", "1 if the last read of the configuration was good, 0 if an older one is still in force.")
+	c.reloadLastTime = fs.declare(gauge, "vipd_config_last_reload_success_timestamp_seconds", "When the configuration in force was read, in Unix seconds.")
+}
+
+func (c *Collector) declareVIP() {
+	fs := &c.families
+	c.vipInfo = fs.declare(gauge, "vipd_vip_info", "Constant 1 for each address; the labels tell where and how it is held.", "vip", "address", "interface", "election", "announce")
+	c.owner = fs.declare(gauge, "vipd_vip_owner", "1 while this node answers for the VIP, else 0. The sum over all nodes should be 1.", "vip")
+	c.state = fs.declare(gauge, "vipd_vip_state", "1 for the state the VIP is in on this node, 0 for each other state.", "vip", "state")
+	c.transitions = fs.declare(counter, "vipd_vip_transitions_total", "Changes of state, by the new state and the reason.", "vip", "to", "reason")
+	c.lastTransition = fs.declare(gauge, "vipd_vip_last_transition_timestamp_seconds", "When the VIP came into its state, in Unix seconds.", "vip")
+	c.duplicateOwners = fs.declare(counter, "vipd_vip_duplicate_owners_total", "Episodes in which another station claimed the VIP while this node owned it.", "vip")
+	c.restored = fs.declare(counter, "vipd_vip_restored_total", "Addresses of the VIP put back after someone removed them.", "vip")
+}
+
+func (c *Collector) declareHealth() {
+	fs := &c.families
+	c.healthUp = fs.declare(gauge, "vipd_health_up", "1 while the health check passes, else 0.", "vip", "check")
+	c.probeDuration = fs.declare(histogram, "vipd_health_probe_duration_seconds", "How long the probes of the health check took.", "vip", "check")
+	c.probes = fs.declare(counter, "vipd_health_probes_total", "Probes of the health check, by result: success or failure.", "vip", "check", "result")
+	c.certExpiry = fs.declare(gauge, "vipd_apiserver_certificate_expiry_timestamp_seconds", "When the API server's certificate ends, in Unix seconds. Absent before the first TLS connection.", "vip")
+	c.certCoversVIP = fs.declare(gauge, "vipd_apiserver_certificate_covers_vip", "1 if the API server's certificate names the VIP or the endpoint, else 0: clients of the VIP could not verify it.", "vip")
+}
+
+func (c *Collector) declareVRRP() {
+	fs := &c.families
+	c.advertsSent = fs.declare(counter, "vipd_vrrp_adverts_sent_total", "Adverts sent for the VIP.", "vip")
+	c.advertsHeard = fs.declare(counter, "vipd_vrrp_adverts_received_total", "Adverts of other nodes heard for the VIP.", "vip")
+	c.discarded = fs.declare(counter, "vipd_vrrp_packets_discarded_total", "VRRP packets dropped unprocessed, by reason.", "reason")
+	c.priority = fs.declare(gauge, "vipd_vrrp_priority", "The priority byte this node advertises or would advertise: 128 to 254 healthy, 2 to 127 unhealthy, 1 draining, 0 resigned.", "vip")
+}
+
+// Describe tells every family.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, f := range c.families {
+		ch <- f.desc
+	}
+}
+
+// Collect reads one snapshot.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	status := c.source.Status()
+	c.buildInfo.send(ch, 1, status.Version, c.goVersion)
+	c.drained.sendTruth(ch, status.Drained)
+	c.collectLoop(ch, c.source.Loop())
+	for i := range status.VIPs {
+		v := &status.VIPs[i]
+		c.collectVIP(ch, v)
+		c.collectHealth(ch, v)
+		c.collectElection(ch, v)
+	}
+}
+
+func (c *Collector) collectLoop(ch chan<- prometheus.Metric, loop *agent.LoopCounters) {
+	c.loopLate.send(ch, float64(loop.Late.Load()))
+	c.loopLag.sendHistogram(ch, &loop.Lag)
+	c.reloadOK.sendTruth(ch, loop.ReloadOK.Load())
+	if seconds := loop.ReloadTime.Load(); seconds != 0 {
+		c.reloadLastTime.sendTime(ch, time.Unix(seconds, 0))
+	}
+	if discarded := loop.Discarded.Load(); discarded != nil {
+		for _, reason := range sorted(*discarded) {
+			c.discarded.send(ch, float64((*discarded)[reason]), reason)
+		}
+	}
+}
+
+func (c *Collector) collectVIP(ch chan<- prometheus.Metric, v *agent.VIPStatus) {
+	for _, address := range v.Addresses {
+		c.vipInfo.send(ch, 1, v.Name, address.String(), v.Interface, v.Election.Type, v.Announce)
+	}
+	c.owner.sendTruth(ch, v.State == agent.StateOwner, v.Name)
+	for _, state := range agent.States() {
+		c.state.sendTruth(ch, v.State == state, v.Name, string(state))
+	}
+	c.lastTransition.sendTime(ch, v.Since, v.Name)
+	if v.Counters == nil {
+		return
+	}
+	c.duplicateOwners.send(ch, float64(v.Counters.DuplicateOwners.Load()), v.Name)
+	c.restored.send(ch, float64(v.Counters.Restored.Load()), v.Name)
+	if transitions := v.Counters.Transitions.Load(); transitions != nil {
+		for key, count := range *transitions {
+			c.transitions.send(ch, float64(count), v.Name, string(key.To), string(key.Reason))
+		}
+	}
+}
+
+func (c *Collector) collectHealth(ch chan<- prometheus.Metric, v *agent.VIPStatus) {
+	for i := range v.Health {
+		check := &v.Health[i]
+		c.healthUp.sendTruth(ch, check.Healthy, v.Name, check.Name)
+		if check.Counters == nil {
+			continue
+		}
+		c.probes.send(ch, float64(check.Counters.Succeeded.Load()), v.Name, check.Name, "success")
+		c.probes.send(ch, float64(check.Counters.Failed.Load()), v.Name, check.Name, "failure")
+		c.probeDuration.sendHistogram(ch, &check.Counters.Duration, v.Name, check.Name)
+	}
+	if v.Certificate != nil {
+		c.certExpiry.sendTime(ch, v.Certificate.NotAfter, v.Name)
+		c.certCoversVIP.sendTruth(ch, v.Certificate.CoversVIP, v.Name)
+	}
+}
+
+func (c *Collector) collectElection(ch chan<- prometheus.Metric, v *agent.VIPStatus) {
+	c.priority.send(ch, float64(v.Election.Priority), v.Name)
+	if v.Counters == nil {
+		return
+	}
+	c.advertsSent.send(ch, float64(v.Counters.AdvertsSent.Load()), v.Name)
+	c.advertsHeard.send(ch, float64(v.Counters.AdvertsReceived.Load()), v.Name)
+}

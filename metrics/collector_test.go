@@ -1,0 +1,185 @@
+package metrics
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/election"
+)
+
+var update = flag.Bool("update", false, "write golden files and the table in docs/metrics.md")
+
+// node is a daemon that does nothing.
+type node struct {
+	status agent.Status
+	loop   agent.LoopCounters
+}
+
+func (n *node) Status() agent.Status      { return n.status }
+func (n *node) Loop() *agent.LoopCounters { return &n.loop }
+
+// busyNode has a value for every family.
+func busyNode() *node {
+	since := time.Date(2026, 1, 2, 15, 4, 5, 250_000_000, time.UTC)
+	var counters agent.Counters
+	counters.AdvertsSent.Store(1000)
+	counters.AdvertsReceived.Store(20)
+	counters.DuplicateOwners.Store(1)
+	counters.Restored.Store(2)
+	counters.Transitions.Store(&map[agent.TransitionKey]uint64{
+		{To: agent.StateBackup, Reason: election.Startup}:    1,
+		{To: agent.StateOwner, Reason: election.OwnerSilent}: 2,
+	})
+	var check agent.CheckCounters
+	check.Succeeded.Store(50)
+	check.Failed.Store(3)
+	check.Duration.Observe(3 * time.Millisecond)
+	n := &node{status: agent.Status{
+		Version: "v0.1.0", Drained: true,
+		VIPs: []agent.VIPStatus{{
+			Name:      "apiserver",
+			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")},
+			Interface: "eth0", Announce: "l2", State: agent.StateOwner, Since: since,
+			Health: []agent.CheckStatus{
+				{Name: "apiserver", Healthy: true, Counters: &check},
+				{Name: "new", Healthy: false},
+			},
+			Certificate: &agent.CertificateStatus{NotAfter: since.AddDate(1, 0, 0), CoversVIP: true},
+			Election:    agent.ElectionStatus{Type: "vrrp", Priority: 200},
+			Counters:    &counters,
+		}},
+	}}
+	n.loop.Late.Store(4)
+	n.loop.Lag.Observe(200 * time.Microsecond)
+	n.loop.Discarded.Store(&map[string]uint64{"checksum": 5, "ttl": 6})
+	n.loop.ReloadOK.Store(true)
+	n.loop.ReloadTime.Store(since.Unix())
+	return n
+}
+
+func TestEveryFamilyOfABusyNode(t *testing.T) {
+	c := NewCollector(busyNode())
+	c.goVersion = "go"
+	const golden = "testdata/busy.prom"
+	if *update {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(c)
+		if err := prometheus.WriteToTextfile(golden, registry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.Open(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer want.Close()
+	if err := testutil.CollectAndCompare(c, want); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBusyNodeHasEveryDeclaredFamily(t *testing.T) {
+	c := NewCollector(busyNode())
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(c)
+	gathered, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, f := range gathered {
+		got[f.GetName()] = true
+	}
+	want := map[string]bool{}
+	for _, f := range c.families {
+		want[f.name] = true
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("families (-declared +collected):\n%s", diff)
+	}
+}
+
+func TestAnEmptyNodeHasNoInventedSeries(t *testing.T) {
+	c := NewCollector(&node{status: agent.Status{VIPs: []agent.VIPStatus{{
+		Name: "apiserver", State: agent.StateInit, Health: []agent.CheckStatus{{Name: "apiserver"}},
+	}}}})
+	for _, name := range []string{
+		"vipd_vip_last_transition_timestamp_seconds",
+		"vipd_config_last_reload_success_timestamp_seconds",
+		"vipd_apiserver_certificate_expiry_timestamp_seconds",
+		"vipd_apiserver_certificate_covers_vip",
+		"vipd_vrrp_packets_discarded_total",
+	} {
+		if n := testutil.CollectAndCount(c, name); n != 0 {
+			t.Errorf("%s has %d series although nothing is known", name, n)
+		}
+	}
+	if n := testutil.CollectAndCount(c, "vipd_vip_state"); n != len(agent.States()) {
+		t.Errorf("vipd_vip_state has %d series, want one for each of %d states", n, len(agent.States()))
+	}
+}
+
+func TestRegistryIsLintedAndHasRuntimeMetrics(t *testing.T) {
+	problems, err := testutil.CollectAndLint(NewCollector(busyNode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	for _, name := range []string{"go_goroutines", "process_open_fds", "vipd_build_info"} {
+		n, err := testutil.GatherAndCount(NewRegistry(busyNode()), name)
+		if err != nil || n == 0 {
+			t.Errorf("%s: %d series, %v", name, n, err)
+		}
+	}
+}
+
+func TestDocumentAndCodeAgree(t *testing.T) {
+	const path, begin, end = "../docs/metrics.md", "<!-- families: begin -->\n", "<!-- families: end -->"
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(data), begin)
+	if !ok {
+		t.Fatalf("%s has no line %q", path, begin)
+	}
+	got, tail, ok := strings.Cut(rest, end)
+	if !ok {
+		t.Fatalf("%s has no line %q", path, end)
+	}
+	want := table(NewCollector(busyNode()).families)
+	if *update {
+		if err := os.WriteFile(path, []byte(head+begin+want+end+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-code +document; go test ./metrics -update writes it):\n%s", path, diff)
+	}
+}
+
+func table(fs families) string {
+	var b strings.Builder
+	b.WriteString("| name | type | labels | meaning |\n|---|---|---|---|\n")
+	for _, f := range fs {
+		labels := make([]string, len(f.labels))
+		for i, l := range f.labels {
+			labels[i] = "`" + l + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.name, f.kind, strings.Join(labels, ", "), f.help)
+	}
+	return b.String()
+}
