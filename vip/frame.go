@@ -1,0 +1,79 @@
+package vip
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+)
+
+// Offsets and lengths of the headers that this package reads and writes.
+const (
+	ethernetLength = 14
+	arpLength      = 28 // Ethernet and IPv4, RFC 826
+	ipv6Length     = 40
+	minimumPayload = 46 // IEEE 802.3: shorter payloads are padded
+	macLength      = 6
+
+	etherTypeARP  = 0x0806
+	etherTypeIPv4 = 0x0800
+	etherTypeIPv6 = 0x86dd
+
+	nextHeaderICMPv6 = 58
+
+	// hopLimit proves to receivers that no router forwarded the packet
+	// (RFC 4861 7.1).
+	hopLimit = 255
+)
+
+// allNodes is ff02::1, every node on the link (RFC 4291 2.7.1).
+var allNodes = netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 15: 0x01})
+
+// broadcast is the Ethernet address of every station.
+var broadcast = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
+// multicastMAC is the Ethernet address that carries an IPv6 multicast group
+// (RFC 2464 7).
+func multicastMAC(group netip.Addr) net.HardwareAddr {
+	g := group.As16()
+	return net.HardwareAddr{0x33, 0x33, g[12], g[13], g[14], g[15]}
+}
+
+// ethernetFrame puts payload behind an Ethernet header, padded to the minimum.
+func ethernetFrame(dst, src net.HardwareAddr, etherType uint16, payload []byte) []byte {
+	b := make([]byte, ethernetLength+max(len(payload), minimumPayload))
+	copy(b, dst)
+	copy(b[6:], src)
+	binary.BigEndian.PutUint16(b[12:], etherType)
+	copy(b[ethernetLength:], payload)
+	return b
+}
+
+// ipv6Packet puts an ICMPv6 message behind an IPv6 header of hop limit 255.
+func ipv6Packet(src, dst netip.Addr, message []byte) []byte {
+	b := make([]byte, ipv6Length, ipv6Length+len(message))
+	b[0] = 6 << 4
+	binary.BigEndian.PutUint16(b[4:], uint16(len(message))) //nolint:gosec // some tens of bytes
+	b[6] = nextHeaderICMPv6
+	b[7] = hopLimit
+	copy(b[8:], src.AsSlice())
+	copy(b[24:], dst.AsSlice())
+	return append(b, message...)
+}
+
+// icmpv6Checksum sums an ICMPv6 message and its pseudo-header (RFC 4443 2.3):
+// zero over a message whose checksum field is right.
+func icmpv6Checksum(src, dst [16]byte, message []byte) uint16 {
+	sum := uint32(len(message)) + nextHeaderICMPv6 //nolint:gosec // a packet is shorter than 64 KiB
+	for _, b := range [][]byte{src[:], dst[:], message} {
+		for ; len(b) >= 2; b = b[2:] {
+			sum += uint32(binary.BigEndian.Uint16(b))
+		}
+		if len(b) == 1 {
+			sum += uint32(b[0]) << 8
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
