@@ -76,6 +76,8 @@ $(LINT):
 .PHONY: install
 install: build ## install the binary and the unit below DESTDIR and PREFIX
 	install -D -m 755 $(BIN)/vipd $(DESTDIR)$(PREFIX)/bin/vipd
+	install -D -m 644 systemd/vipd.service $(DESTDIR)/etc/systemd/system/vipd.service
+	sed -i 's|/usr/local/bin|$(PREFIX)/bin|' $(DESTDIR)/etc/systemd/system/vipd.service
 
 .PHONY: clean
 clean: ## remove what was built
