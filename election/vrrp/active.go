@@ -30,15 +30,25 @@ func (m *Machine) becomeActive(now time.Time, reason election.Reason, detail str
 // advertTimer is Adver_Timer (RFC 9568 6.4.3). An owner whose loop was late for so long
 // that others have taken over listens before it speaks.
 func (m *Machine) advertTimer(now time.Time) {
-	due := m.deadline
-	late := now.Sub(due)
-	if late <= ActiveDownInterval(m.cfg.Interval, m.Priority(now)) {
-		m.sendAdvert(now)
-		m.keepPace(now, due)
+	if m.noticeLateness(now) {
 		return
+	}
+	due := m.deadline
+	m.sendAdvert(now)
+	m.keepPace(now, due)
+}
+
+// noticeLateness makes an owner listen that missed its advert for as long as
+// others wait. The first thing such an owner gets may be an advert that waited
+// in the queue, so this is asked before one is judged, too.
+func (m *Machine) noticeLateness(now time.Time) bool {
+	late := now.Sub(m.deadline)
+	if late <= ActiveDownInterval(m.cfg.Interval, m.Priority(now)) {
+		return false
 	}
 	m.enter(Listening, election.Late, fmt.Sprintf("the daemon could not run for %v; listening before it adverts again", late.Round(time.Millisecond)))
 	m.deadline = now.Add(m.cfg.Interval + SkewTime(m.cfg.Interval, m.Priority(now)))
+	return true
 }
 
 // keepPace spaces adverts by their due times, so that small delays do not add
@@ -63,6 +73,10 @@ func (m *Machine) resume(now time.Time, detail string) {
 func (m *Machine) hearAsOwner(now time.Time, from netip.Addr, p *Packet) {
 	mine, lonely := m.Priority(now), now.Before(m.lonelyUntil)
 	m.lonelyUntil = time.Time{}
+	if m.state == Listening && m.duty == Serve && p.Priority != PriorityResigned && BandOf(p.Priority) >= BandOf(mine) {
+		m.yieldLate(now, from, p)
+		return
+	}
 	if beats(p.Priority, from, mine, m.own) {
 		m.stepDown(now, from, p, mine, lonely)
 		return
@@ -103,7 +117,17 @@ func (m *Machine) stepDown(now time.Time, to netip.Addr, p *Packet, mine uint8, 
 	case p.Priority > mine && !lonely:
 		reason = election.HigherPriority
 	}
-	m.enter(Backup, reason, fmt.Sprintf("%v advertises priority %d, this node %d", to, p.Priority, mine))
+	m.yield(now, to, p, reason, fmt.Sprintf("%v advertises priority %d, this node %d", to, p.Priority, mine))
+}
+
+// yieldLate: late means lost. Who took over meanwhile has the clients, so a late
+// owner does not duel inside its band: that would move the VIP once more.
+func (m *Machine) yieldLate(now time.Time, to netip.Addr, p *Packet) {
+	m.yield(now, to, p, election.Late, fmt.Sprintf("%v took over while this daemon could not run", to))
+}
+
+func (m *Machine) yield(now time.Time, to netip.Addr, p *Packet, reason election.Reason, detail string) {
+	m.enter(Backup, reason, detail)
 	m.act(Release{})
 	m.rival = Sighting{}
 	m.rest(now)

@@ -53,9 +53,9 @@ func TestDuel(t *testing.T) {
 			150ms .11 adverts 192 -> advert 192; defend against .11
 			250ms .11 adverts 192 -> advert 192; defend against .11`},
 		{"duel: one that begins again is reported again", "", owner, `
-			50ms .11 adverts 192 -> report rival by .11; advert 192; defend against .11
+			50ms .11 adverts 100 -> report rival by .11; advert 192; defend against .11
 			1s   tick            -> active to listening, late
-			1s   .11 adverts 192 -> report rival by .11; listening to active, late; advert 192; hold 2; defend against .11`},
+			1s   .11 adverts 100 -> report rival by .11; listening to active, late; advert 192; hold 2; defend against .11`},
 		{"duel: a third owner is defended against and makes no second report", "", owner, `
 			50ms .11 adverts 192 -> report rival by .11; advert 192; defend against .11
 			60ms .14 adverts 150 -> advert 192; defend against .14
@@ -124,15 +124,22 @@ func TestLateOwner(t *testing.T) {
 			425ms tick -> advert 192`},
 		{"late: a better owner heard meanwhile: step down", "", owner, `
 			5s     tick -> active to listening, late
-			5050ms .13 adverts 192 -> listening to backup, duel-lost; release`},
-		{"late: an inferior owner heard meanwhile: speak at once", "", owner, `
+			5050ms .13 adverts 192 -> listening to backup, late; release`},
+		{"late: an owner of the same band that the tie rule would beat has the clients: step down", "", owner, `
 			5s     tick -> active to listening, late
-			5050ms .11 adverts 150 -> report rival by .11; listening to active, late; advert 192; hold 2; defend against .11`},
+			5050ms .11 adverts 150 -> listening to backup, late; release`},
+		{"late: one that drains is left by its owner, not by who heard of the other", "", owner, `
+			5s     tick -> active to listening, late
+			5050ms drain
+			5060ms .13 adverts 192 -> listening to backup, drain; release`},
+		{"late: an owner of a lower band heard meanwhile: speak at once", "", owner, `
+			5s     tick -> active to listening, late
+			5050ms .11 adverts 100 -> report rival by .11; listening to active, late; advert 192; hold 2; defend against .11`},
 		{"late: one that resigns is heard meanwhile: speak at once", "", owner, `
 			5s     tick -> active to listening, late
 			5050ms .11 adverts 0 -> listening to active, late; advert 192; hold 2`},
 		{"late: a better owner's advert that had queued up: step down before any advert", "", owner, `
-			5s .13 adverts 192 -> active to backup, duel-lost; release
+			5s .13 adverts 192 -> active to listening, late; listening to backup, late; release
 			5s tick
 			5s timer is at 5.325s`},
 		{"late: what changes while listening is advertised afterwards", "", owner, `

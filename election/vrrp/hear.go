@@ -26,7 +26,10 @@ func (m *Machine) hear(now time.Time, from netip.Addr, p *Packet) {
 		m.advert.Checksum = p.Checksum
 	}
 	switch m.state {
-	case Active, Listening:
+	case Active:
+		m.noticeLateness(now)
+		m.hearAsOwner(now, from, p)
+	case Listening:
 		m.hearAsOwner(now, from, p)
 	case Backup, Probing, Displacing:
 		m.hearAsBackup(now, from, p)
