@@ -1,0 +1,86 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Print writes the results as a table in Markdown that reads well as plain
+// text, and below it whether vipd meets its targets.
+func Print(w io.Writer, results []Result) error {
+	if len(results) == 0 {
+		return nil
+	}
+	header := []string{"outage in ms, median/max"}
+	for _, t := range results[0].Trials {
+		header = append(header, t.Name)
+	}
+	header = append(header, "idle CPU, owner/backup", "RSS, owner/backup")
+	rows := [][]string{header}
+	var late time.Duration
+	for _, r := range results {
+		row := []string{r.Subject.Daemon.Name()}
+		for _, t := range r.Trials {
+			row = append(row, cell(t))
+			late = max(late, t.Late)
+		}
+		row = append(row, fmt.Sprintf("%.2f/%.2f %%", r.Owner.CPU, r.Backup.CPU),
+			fmt.Sprintf("%.1f/%.1f MB", float64(r.Owner.RSS)/1e6, float64(r.Backup.RSS)/1e6))
+		rows = append(rows, row)
+	}
+	var b strings.Builder
+	b.WriteString(table(rows))
+	fmt.Fprintf(&b, "\nThe client opens a new connection each 2 ms; it was late by %s ms at most.\n\n", whole(late))
+	for _, t := range judge(results) {
+		b.WriteString(t.String())
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// cell is a trial's runs in a few characters.
+func cell(t TrialResult) string {
+	text := "none worked"
+	if len(t.Outages) > 0 {
+		text = fmt.Sprintf("%s/%s", whole(median(t.Outages)), whole(slices.Max(t.Outages)))
+	}
+	if n := len(t.Errors); n > 0 {
+		text += fmt.Sprintf(" (%d failed)", n)
+	}
+	return text
+}
+
+// whole prints milliseconds without a unit.
+func whole(d time.Duration) string {
+	return strconv.FormatInt(d.Round(time.Millisecond).Milliseconds(), 10)
+}
+
+// table sets rows, the first being the header, with columns of equal width.
+func table(rows [][]string) string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, text := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(text))
+		}
+	}
+	var b strings.Builder
+	for n, row := range rows {
+		for i, text := range row {
+			b.WriteString("| " + text + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(text)+1))
+		}
+		b.WriteString("|\n")
+		if n > 0 {
+			continue
+		}
+		for _, width := range widths {
+			b.WriteString("|" + strings.Repeat("-", width+2))
+		}
+		b.WriteString("|\n")
+	}
+	return b.String()
+}
