@@ -60,7 +60,13 @@ func (m *Machine) bandPriority() uint8 {
 }
 
 func tieStep(interval time.Duration) time.Duration {
-	return max(minTieStep, interval/8)
+	return min(max(minTieStep, interval/8), maxTieStep)
+}
+
+// displaceSkew orders those who would displace a live owner. Only vipd displaces
+// like this, and clients may be waiting, so a long interval does not stretch it.
+func displaceSkew(interval time.Duration, priority uint8) time.Duration {
+	return SkewTime(min(interval, maxDisplaceSkew), priority)
 }
 
 // tieSkew keeps equal backups apart: a step for each known peer that would be
@@ -124,6 +130,7 @@ func (m *Machine) judgeOwner(now time.Time) {
 		mine = election.Healthy
 	}
 	skew := SkewTime(m.owner.Interval, m.bandPriority())
+	alive := displaceSkew(m.owner.Interval, m.bandPriority())
 	step := tieStep(m.owner.Interval)
 	switch {
 	case theirs == election.Resigned && mine == election.Healthy:
@@ -133,11 +140,11 @@ func (m *Machine) judgeOwner(now time.Time) {
 		m.displaceAt = m.owner.Heard.Add(m.owner.Interval + skew + m.tieSkew(step))
 		m.displaceReason = election.OwnerResigned
 	case mine == election.Healthy && theirs == election.Draining:
-		m.displaceBy(now.Add(skew+m.tieSkew(drainStep)), election.OwnerDraining)
+		m.displaceBy(now.Add(alive+m.tieSkew(drainStep)), election.OwnerDraining)
 	case mine == election.Healthy && theirs == election.Unhealthy:
-		m.displaceBy(now.Add(skew+m.tieSkew(step)), election.OwnerUnhealthy)
+		m.displaceBy(now.Add(alive+m.tieSkew(step)), election.OwnerUnhealthy)
 	case mine == theirs && m.cfg.Preempt && m.bandPriority() > m.owner.Priority:
-		at := now.Add(skew + m.tieSkew(step))
+		at := now.Add(alive + m.tieSkew(step))
 		if ready := m.healthySince.Add(m.cfg.PreemptDelay); ready.After(at) {
 			at = ready
 		}

@@ -31,6 +31,9 @@ func TestBands(t *testing.T) {
 		{"band: an unhealthy owner is left after the skew", "", newcomer, `
 			0ms  .13 adverts 127
 			25ms timer -> backup to displacing, owner-unhealthy; hold 1`},
+		{"band: a long interval does not stretch the skew before a live owner is left", "", newcomer, `
+			0ms  .13 adverts 127 every 1s
+			25ms timer -> backup to displacing, owner-unhealthy; hold 1`},
 		{"band: a draining owner is left after the skew", "", newcomer, `
 			0ms  .13 adverts 1
 			25ms timer -> backup to displacing, owner-draining; hold 1`},

@@ -151,35 +151,35 @@ func TestBackup(t *testing.T) {
 
 func TestTieSkew(t *testing.T) {
 	run(t, []transcript{
-		{"8.3.2 equal backups, nobody knows the other: address modulo 4, an eighth of the interval each", "own .15", newcomer, `
+		{"8.3.2 equal backups, nobody knows the other: address modulo 4, a step of an eighth of the interval, 10 ms at most", "own .15", newcomer, `
 			0ms .14 adverts 192
-			0ms timer is at 362.5ms`},
+			0ms timer is at 355ms`},
 		{"8.3.2 equal backups that know each other: a step for each higher address", "peers .11 .13 .14", newcomer, `
 			0ms .11 adverts 192
-			0ms timer is at 350ms`},
+			0ms timer is at 345ms`},
 		{"the owner does not count: it is the one that is gone", "peers .11 .13 .14", newcomer, `
 			0ms .14 adverts 192
-			0ms timer is at 337.5ms`},
+			0ms timer is at 335ms`},
 		{"the highest address of the known peers waits for nobody", "peers .9 .10 .11", newcomer, `
 			0ms .11 adverts 192
 			0ms timer is at 325ms`},
-		{"a step is never shorter than 3 ms", "peers .13, interval 10ms", newcomer, `
+		{"a step is never shorter than 2 ms", "peers .13, interval 10ms", newcomer, `
 			0ms .11 adverts 192 every 10ms
-			0ms timer is at 35.5ms`},
-		{"the step is of the owner's interval", "peers .13", newcomer, `
+			0ms timer is at 34.5ms`},
+		{"the step is 10 ms at most, however long the owner's interval", "peers .13", newcomer, `
 			0ms .11 adverts 192 every 1s
-			0ms timer is at 3.375s`},
+			0ms timer is at 3.26s`},
 		{"an owner that resigned is left a step apart too", "peers .13 .14", newcomer, `
 			0ms .11 adverts 192
 			100ms .11 adverts 0
-			100ms timer is at 150ms`},
+			100ms timer is at 145ms`},
 		{"an owner that serves on is left 100 ms apart: nobody waits", "peers .13 .14", newcomer, `
 			0ms .11 adverts 1
 			0ms timer is at 225ms`},
 		{"a list of peers that grows moves the timer", "", newcomer, `
 			0ms  .11 adverts 192
 			50ms configure peers .13 .14
-			50ms timer is at 350ms`},
+			50ms timer is at 345ms`},
 	})
 }
 

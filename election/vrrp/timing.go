@@ -25,8 +25,13 @@ const (
 	// drainStep is the tie step while a draining owner serves: nobody waits, so
 	// successors can be kept well apart.
 	drainStep = 100 * time.Millisecond
-	// minTieStep keeps equal backups apart where intervals are short.
-	minTieStep = 3 * time.Millisecond
+	// minTieStep and maxTieStep bound the tie step: long enough for one backup's
+	// advert to reach the next, and not longer where intervals are.
+	minTieStep = 2 * time.Millisecond
+	maxTieStep = 10 * time.Millisecond
+	// maxDisplaceSkew is the longest interval that stretches the skew before a
+	// live owner is displaced.
+	maxDisplaceSkew = 100 * time.Millisecond
 	// lonelyFor bounds how long an owner that never heard its group advertises
 	// the lowest value of its band.
 	lonelyFor = 60 * time.Second
