@@ -1,0 +1,290 @@
+package agent
+
+import (
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/election/vrrp"
+)
+
+const (
+	// retryHold is the pause before addresses that the kernel refused are tried
+	// again.
+	retryHold = 100 * time.Millisecond
+	// unheldMax is how long a group may lack its addresses before its owner
+	// counts as unhealthy.
+	unheldMax = time.Second
+	// unheldPardon is how long a node that failed to hold the addresses, and let
+	// go of them, counts as unhealthy. It cannot know when the cause is gone
+	// without trying.
+	unheldPardon = 30 * time.Second
+	// defenceDelay is how long another's claim may be a successor's, which
+	// announces before it advertises: to answer that would lead clients back.
+	defenceDelay = 100 * time.Millisecond
+	// refreshes is how many refreshes of an address fit into its lifetime.
+	refreshes = 3
+	// holdDeadline bounds how long an order to hold stays valid.
+	holdDeadline = 500 * time.Millisecond
+)
+
+// want begins to hold the group's addresses, as the machine asked.
+func (g *group) want(now time.Time, h vrrp.Hold) {
+	if !g.wanted {
+		g.unheldSince = now
+	}
+	g.wanted, g.releasing = true, false
+	g.pardonAt = time.Time{}
+	g.attempt, g.afterSilence = h.Attempt, h.AfterSilence
+	g.order(now, order{hold: true, announce: true, reseat: true, attempt: h.Attempt})
+}
+
+// release takes the group's addresses off.
+func (g *group) release(now time.Time) {
+	g.wanted, g.held = false, nil
+	g.refreshAt, g.retryAt, g.unheldSince, g.defendAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	g.unheldWhy = ""
+	g.announcements.stop()
+	if g.fitness.unheld != "" && g.pardonAt.IsZero() {
+		g.pardonAt = now.Add(unheldPardon)
+	}
+	if g.link == nil {
+		return
+	}
+	g.releasing = true
+	g.send(order{})
+}
+
+// order completes and sends an order to hold.
+func (g *group) order(now time.Time, o order) {
+	g.refreshAt, g.retryAt = time.Time{}, time.Time{}
+	if g.link == nil {
+		return
+	}
+	o.lifetime = g.cfg.Fence
+	o.deadline = now.Add(holdDeadline)
+	if g.cfg.Fence > 0 {
+		g.refreshAt = now.Add(g.cfg.Fence / refreshes)
+	}
+	g.send(o)
+}
+
+// send hands an order for the group's addresses to the applier.
+func (g *group) send(o order) {
+	g.serial++
+	o.serial = g.serial
+	o.placed = placed{interfaceName: g.link.name, addrs: slices.Clone(g.cfg.Addresses)}
+	g.agent.applier.put(g, o)
+}
+
+// holds tells whether the group's addresses are on this node and may be there:
+// an owner that was late listens first, because they may be another's by now.
+func (g *group) holds() bool { return len(g.held) > 0 && g.machine.State() != vrrp.Listening }
+
+// applied hears what became of an order.
+func (g *group) applied(now time.Time, done applied) {
+	if done.undropped != nil {
+		g.log.Error("an address that the VIP does not have any more could not be taken off this node; the kernel's deadline will do it", "error", done.undropped)
+	}
+	switch {
+	case !done.order.hold:
+		g.released(done)
+	case !g.wanted: // it was released meanwhile, which is told next
+	case done.err != nil:
+		g.held = nil
+		g.failed(now, done.order, done.err)
+	case done.unannounced != nil && done.order.attempt != 0:
+		// A new owner whom nobody hears of does not serve.
+		g.failed(now, done.order, done.unannounced)
+	default:
+		g.holding(now, done)
+	}
+}
+
+func (g *group) released(done applied) {
+	if done.order.serial == g.serial {
+		g.releasing = false
+	}
+	if done.err != nil {
+		g.log.Error("the VIP could not be taken off this node; the kernel's deadline will do it", "interface", done.order.interfaceName, "error", done.err)
+	}
+}
+
+// holding hears that the addresses are held.
+func (g *group) holding(now time.Time, done applied) {
+	o := done.order
+	if done.created && o.attempt == 0 && slices.Equal(g.held, o.addrs) {
+		g.counters.Restored.Add(1)
+		g.log.Warn("the VIP had been removed from the interface by someone else; it was put back", "interface", o.interfaceName)
+	}
+	g.held = o.addrs
+	g.unheldSince, g.unheldWhy = time.Time{}, ""
+	g.noteAnnounced(done)
+	if o.announce && o.attempt != 0 {
+		g.tookAt = now
+		g.announcements.begin(now, g.announceAgain(now))
+	}
+	if g.fitness.setHolding("") {
+		g.judge(now)
+	}
+	if o.attempt != 0 {
+		g.step(now, vrrp.Held{Attempt: o.attempt})
+	}
+}
+
+// noteAnnounced tells of announcements that fail, once: the next one in the
+// schedule may succeed.
+func (g *group) noteAnnounced(done applied) {
+	why := ""
+	if done.unannounced != nil {
+		why = done.unannounced.Error()
+	}
+	if why != "" && why != g.unannounced {
+		g.log.Warn("the VIP is held but could not be announced", "interface", done.order.interfaceName, "error", why)
+	}
+	g.unannounced = why
+}
+
+// announceAgain is when a former owner that is frozen has lost the VIP for sure.
+func (g *group) announceAgain(now time.Time) time.Time {
+	if !g.afterSilence || g.cfg.Fence == 0 {
+		return time.Time{}
+	}
+	return now.Add(g.cfg.Fence + time.Second)
+}
+
+// failed hears that an order to hold did not succeed, and tries again soon.
+func (g *group) failed(now time.Time, o order, err error) {
+	if g.unheldSince.IsZero() {
+		g.unheldSince = now
+	}
+	if g.unheldWhy != err.Error() {
+		g.unheldWhy = err.Error()
+		g.log.Error("the VIP could not be put on this node; trying again", "interface", o.interfaceName, "error", err)
+	}
+	g.retryAt = now.Add(retryHold)
+	if o.attempt != 0 {
+		g.step(now, vrrp.Held{Attempt: o.attempt, Err: err})
+	}
+}
+
+// unheldDeadline is when missing addresses make this owner unhealthy.
+func (g *group) unheldDeadline() time.Time {
+	if g.unheldSince.IsZero() || g.fitness.unheld != "" {
+		return time.Time{}
+	}
+	return g.unheldSince.Add(unheldMax)
+}
+
+// tickAddresses refreshes and retries. A late owner that listens does neither:
+// it may have lost the VIP.
+func (g *group) tickAddresses(now time.Time) {
+	g.tickFitnessToHold(now)
+	if !g.wanted || g.machine.State() == vrrp.Listening {
+		g.refreshAt, g.retryAt = time.Time{}, time.Time{}
+		return
+	}
+	switch {
+	case due(g.retryAt, now):
+		g.order(now, order{hold: true, announce: true, reseat: true, attempt: g.attempt})
+	case due(g.refreshAt, now):
+		g.refreshAt = now.Add(g.cfg.Fence / refreshes)
+		if g.agent.applier.idle(g) {
+			g.order(now, order{hold: true})
+		}
+	}
+}
+
+// tickFitnessToHold makes an owner unhealthy that lacks its addresses, and a
+// backup that let go of them fit to try again.
+func (g *group) tickFitnessToHold(now time.Time) {
+	changed := false
+	if due(g.unheldDeadline(), now) {
+		why := g.unheldWhy
+		if why == "" {
+			why = "the kernel did not answer"
+		}
+		changed = g.fitness.setHolding(why)
+	}
+	if due(g.pardonAt, now) {
+		g.pardonAt = time.Time{}
+		changed = g.fitness.setHolding("")
+	}
+	if changed {
+		g.judge(now)
+	}
+}
+
+func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
+// addressRemoved puts a VIP back that someone took off.
+func (a *Agent) addressRemoved(now time.Time, ev AddressRemoved) {
+	for _, g := range a.groups {
+		if !g.holds() || g.link.name != ev.Interface || !slices.Contains(g.held, ev.Addr) {
+			continue
+		}
+		if g.unheldSince.IsZero() {
+			g.unheldSince = now
+		}
+		g.order(now, order{hold: true})
+	}
+}
+
+// claimed hears that another station claims a VIP. Before this node owns it, and
+// just after, that is the former owner or another candidate.
+func (a *Agent) claimed(now time.Time, ev claimed) {
+	for _, g := range a.groups {
+		if !g.wanted || g.link.name != ev.link || !slices.Contains(g.cfg.Addresses, ev.addr) {
+			continue
+		}
+		if !g.machine.Owns() || now.Sub(g.tookAt) < defenceDelay {
+			g.announcements.outcry(now)
+			continue
+		}
+		g.accused = ev
+		if g.defendAt.IsZero() {
+			g.defendAt = now.Add(defenceDelay)
+		}
+	}
+}
+
+// defend answers another station's claim to the VIP.
+func (g *group) defend(now time.Time) {
+	g.defendAt = time.Time{}
+	g.claimedAt = now
+	if g.attacked(now) {
+		g.log.Warn("another station claims the VIP; this node announces it again. Find the station by its MAC and take the VIP off it", "address", g.accused.addr, "mac", g.accused.mac)
+	}
+}
+
+// attacked announces against another claimant and tells whether an episode
+// began.
+func (g *group) attacked(now time.Time) bool {
+	began := g.defence.begins(now)
+	if began {
+		g.counters.DuplicateOwners.Add(1)
+	}
+	if !g.holds() {
+		return began
+	}
+	if began {
+		g.announcements.begin(now, time.Time{})
+	}
+	if began || g.defence.answer(now) {
+		g.order(now, order{hold: true, announce: true})
+	}
+	return began
+}
+
+// tickAnnouncements announces what is due.
+func (g *group) tickAnnouncements(now time.Time) {
+	if !g.holds() {
+		g.defendAt = time.Time{}
+		return
+	}
+	if due(g.defendAt, now) {
+		g.defend(now)
+	}
+	if g.announcements.due(now) {
+		g.order(now, order{hold: true, announce: true})
+	}
+}

@@ -1,0 +1,140 @@
+package agent
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/election/vrrp"
+)
+
+const (
+	// framesPerTurn bounds the work of one turn of the loop under a flood.
+	framesPerTurn = 4096
+	// sendErrorPause keeps a persisting send error to a line a minute.
+	sendErrorPause = time.Minute
+)
+
+// awake makes the loop look at its sockets.
+func (a *Agent) awake() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// receive empties the queues of all sockets.
+func (a *Agent) receive(now time.Time) {
+	for _, l := range a.links {
+		for f, s := range l.sockets {
+			if s == nil {
+				continue
+			}
+			n := 0
+			for n < framesPerTurn && s.Receive(&a.frame) {
+				n++
+				a.deliver(now, l, f)
+			}
+			if n == framesPerTurn {
+				a.awake()
+			}
+		}
+	}
+}
+
+// countRefused adds what the link's sockets refused below VRRP since they were
+// asked last.
+func (a *Agent) countRefused(l *link) {
+	for f, s := range l.sockets {
+		if s == nil {
+			continue
+		}
+		refused := s.Refused()
+		for reason, n := range refused {
+			if d := n - l.refused[f][reason]; d > 0 {
+				a.discarded[reason] += d
+			}
+		}
+		l.refused[f] = refused
+	}
+}
+
+// deliver hands the frame in a.frame to its group.
+func (a *Agent) deliver(now time.Time, l *link, f int) {
+	if err := vrrp.Parse(&a.frame, &a.packet); err != nil {
+		a.discard(err.Error())
+		return
+	}
+	g := l.groups[f][a.packet.VRID]
+	if g == nil {
+		a.discard("unknown-vrid")
+		return
+	}
+	if !a.frame.Dst.IsMulticast() && !a.interfaces[l.name].has(a.frame.Dst) {
+		a.discard("in-transit")
+		return
+	}
+	if g.unicast() && !g.isPeer() {
+		a.discard("unknown-peer")
+		return
+	}
+	g.counters.AdvertsReceived.Add(1)
+	g.counters.lastAdvert.Store(int64(now.Sub(a.started)))
+	g.step(now, vrrp.Advert{From: a.frame.Src, Packet: &a.packet})
+}
+
+// discard counts a packet that is not processed. It is never logged: anyone on
+// the segment can send it, which is also why it allocates nothing.
+func (a *Agent) discard(reason string) { a.discarded[reason]++ }
+
+// publishDiscarded lets readers see what was discarded up to now.
+func (a *Agent) publishDiscarded() {
+	for _, l := range a.links {
+		a.countRefused(l)
+	}
+	all := maps.Clone(a.discarded)
+	a.loop.Discarded.Store(&all)
+}
+
+// isPeer tells whether the frame at hand comes from a listed peer.
+func (g *group) isPeer() bool {
+	src := g.agent.frame.Src
+	return slices.Contains(g.cfg.VRRP.Peers, src) || slices.Contains(g.filePeers, src)
+}
+
+// sendAdvert sends the advert to the multicast group or to each peer.
+func (g *group) sendAdvert(now time.Time, s *vrrp.SendAdvert) {
+	if g.link == nil {
+		return
+	}
+	socket := g.link.sockets[family(g.ipv6())]
+	p := vrrp.Packet{
+		VRID: g.cfg.VRRP.VRID, Priority: s.Priority, Interval: s.Interval,
+		Addresses: g.advertised, Checksum: s.Checksum,
+	}
+	if !g.unicast() {
+		dst := vrrp.MulticastIPv4
+		if g.ipv6() {
+			dst = vrrp.MulticastIPv6
+		}
+		g.buffer = p.Append(g.buffer[:0], g.own, dst)
+		g.sent(now, socket.Send(g.own, dst, g.buffer))
+	}
+	for _, dst := range g.unicastTo {
+		g.buffer = p.Append(g.buffer[:0], g.own, dst)
+		g.sent(now, socket.Send(g.own, dst, g.buffer))
+	}
+	g.counters.AdvertsSent.Add(1)
+	g.counters.lastAdvert.Store(int64(now.Sub(g.agent.started)))
+}
+
+func (g *group) sent(now time.Time, err error) {
+	if err == nil {
+		return
+	}
+	if !g.sendErrorAt.IsZero() && now.Sub(g.sendErrorAt) < sendErrorPause {
+		return
+	}
+	g.sendErrorAt = now
+	g.log.Warn("an advert could not be sent; other nodes may take the VIP over", "interface", g.link.name, "error", err)
+}

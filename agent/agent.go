@@ -1,0 +1,269 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election/vrrp"
+)
+
+// Options are what an Agent is made of.
+type Options struct {
+	Config *config.Config
+	// Path is the configuration file's, for status.
+	Path string
+	// Version is this program's.
+	Version string
+	PID     int
+	// Load reads the configuration anew, for Reload.
+	Load  func() (*config.Config, error)
+	Edges Edges
+	Log   *slog.Logger
+}
+
+// Agent is the daemon's core. Its exported methods are safe for concurrent use;
+// all else belongs to the loop.
+type Agent struct {
+	opts  Options
+	edges Edges
+	log   *slog.Logger
+
+	events  chan Event
+	wake    chan struct{}
+	stopped chan struct{}
+	applier *applier
+
+	// What follows belongs to the loop.
+
+	config     *config.Config
+	started    time.Time
+	groups     []*group
+	links      map[string]*link
+	interfaces map[string]Interface
+	// view is interfaces as configuration looks at them; nil: to be made anew.
+	view     []config.Interface
+	known    bool
+	drained  Drained
+	drains   []*drain
+	shutdown *shutdown
+	frame    vrrp.Frame
+	packet   vrrp.Packet
+	history  []Entry
+	watchers map[*watcher]struct{}
+	// discarded counts packets by reason until Loop publishes it.
+	discarded map[string]uint64
+	// spawn runs f until it returns; what it returns ends f's context.
+	spawn func(f func(context.Context)) (end func())
+
+	// watched are the VIPs whose claimants matter; read by other goroutines.
+	watched atomic.Pointer[map[netip.Addr]struct{}]
+	// last is the status that was built last; read when the loop does not
+	// answer.
+	last atomic.Pointer[Status]
+	loop LoopCounters
+	// marking keeps writers of the drained mark apart, reloading readers of the
+	// configuration: the one that read last is to be the last to apply.
+	marking, reloading sync.Mutex
+}
+
+// New returns an agent that has not started.
+func New(o Options) *Agent {
+	a := &Agent{
+		opts: o, edges: o.Edges, log: o.Log, config: o.Config,
+		events:     make(chan Event, 64),
+		wake:       make(chan struct{}, 1),
+		stopped:    make(chan struct{}),
+		applier:    newApplier(o.Edges.Addresses, o.Edges.Announcer),
+		links:      map[string]*link{},
+		interfaces: map[string]Interface{},
+		watchers:   map[*watcher]struct{}{},
+		discarded:  map[string]uint64{},
+	}
+	a.watch()
+	a.last.Store(&Status{Schema: Schema, Node: o.Config.Node, Version: o.Version, PID: o.PID, Config: o.Path, VIPs: []VIPStatus{}})
+	return a
+}
+
+// Run runs the daemon until ctx ends; it then hands its VIPs over within the
+// configured shutdown_timeout and returns. What it still holds after that is
+// left to the kernel's deadline.
+func (a *Agent) Run(ctx context.Context) error {
+	// Edges outlive ctx: a VIP is handed over with their help.
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	g, inner := errgroup.WithContext(inner)
+	a.spawn = func(f func(context.Context)) func() {
+		ctx, end := context.WithCancel(inner)
+		g.Go(func() error { defer end(); f(ctx); return nil })
+		return end
+	}
+	g.Go(func() error {
+		return a.applier.run(inner, func(done applied) { a.Post(inner, done) })
+	})
+	g.Go(func() error {
+		defer cancel()
+		a.start(time.Now())
+		a.serve(ctx, inner)
+		a.closeLinks()
+		a.publishDiscarded()
+		last := a.status(time.Now())
+		a.last.Store(&last)
+		close(a.stopped)
+		return nil
+	})
+	return g.Wait()
+}
+
+func (a *Agent) start(now time.Time) {
+	a.started = now
+	a.loop.ReloadOK.Store(true)
+	a.loop.ReloadTime.Store(now.Unix())
+	drained, err := a.edges.Mark.Load()
+	if err != nil {
+		a.log.Warn("the drained mark cannot be read; this node is taken for drained until vipd undrain", "error", err)
+		drained = a.allDrained(now)
+	}
+	a.drained = drained
+	if a.drained == nil {
+		a.drained = Drained{}
+	}
+	for _, v := range a.config.VIPs {
+		a.addGroup(now, v)
+	}
+	a.publish(now)
+}
+
+// serve is the loop.
+func (a *Agent) serve(stop, inner context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	stopping := stop.Done()
+	for {
+		at := a.deadline()
+		arm(timer, at)
+		var ev Event
+		select {
+		case <-timer.C:
+		case <-a.wake:
+		case ev = <-a.events:
+		case <-stopping:
+			stopping = nil
+			ev = requested{do: func() { a.beginShutdown(time.Now()) }}
+		case <-inner.Done():
+			return
+		}
+		now := time.Now()
+		if due(at, now) {
+			a.loop.Lag.Observe(now.Sub(at))
+		}
+		if ev != nil {
+			// An owner that was away learns that before anything makes it put
+			// addresses back that are another's by now.
+			if due(at, now) {
+				a.turn(now)
+			}
+			a.handle(now, ev)
+		}
+		a.turn(now)
+		if a.shutdown != nil && a.shutdown.over(now) {
+			return
+		}
+	}
+}
+
+// never is a timer's far future.
+const never = 24 * time.Hour
+
+func arm(t *time.Timer, due time.Time) {
+	if due.IsZero() {
+		t.Reset(never)
+		return
+	}
+	t.Reset(time.Until(due))
+}
+
+// turn does what is due. Adverts come first: silence is judged only when none
+// is queued.
+func (a *Agent) turn(now time.Time) {
+	a.receive(now)
+	for _, g := range a.groups {
+		g.tick(now)
+	}
+	a.advanceDrains(now)
+	if a.shutdown != nil {
+		a.shutdown.advance(now)
+	}
+	a.publish(now)
+}
+
+// deadline is when the loop has to run next; zero: when something happens.
+func (a *Agent) deadline() time.Time {
+	var d time.Time
+	for _, g := range a.groups {
+		d = earliest(d, g.deadline())
+	}
+	for _, op := range a.drains {
+		d = earliest(d, op.deadline())
+	}
+	if a.shutdown != nil {
+		d = earliest(d, a.shutdown.deadline())
+	}
+	return d
+}
+
+func (a *Agent) handle(now time.Time, ev Event) {
+	switch ev := ev.(type) {
+	case InterfaceChanged:
+		a.interfaceChanged(now, ev.Interface)
+	case InterfaceGone:
+		a.interfaceGone(now, ev.Name)
+	case InterfacesKnown:
+		a.known = true
+		a.relinkAll(now)
+	case AddressRemoved:
+		a.addressRemoved(now, ev)
+	case applied:
+		ev.group.applied(now, ev)
+	case probed:
+		if !ev.group.gone {
+			ev.group.probed(now, ev)
+		}
+	case claimed:
+		a.claimed(now, ev)
+	case checked:
+		if !ev.group.gone {
+			ev.group.checked(now, ev)
+		}
+	case peersRead:
+		if !ev.group.gone {
+			ev.group.peersRead(now, ev)
+		}
+	case requested:
+		ev.do()
+	default:
+		panic("agent: unhandled event")
+	}
+}
+
+// ask runs do in the loop and waits for it.
+func (a *Agent) ask(ctx context.Context, do func()) error {
+	done := make(chan struct{})
+	a.Post(ctx, requested{do: func() { do(); close(done) }})
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-a.stopped:
+		return ErrStopping
+	}
+}
+
+// Alive returns nil when the loop answers.
+func (a *Agent) Alive(ctx context.Context) error { return a.ask(ctx, func() {}) }

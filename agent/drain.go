@@ -1,0 +1,398 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/election"
+	"github.com/vipd/vipd/election/vrrp"
+)
+
+const (
+	// escalateMin and escalateIntervals: how long priority 1 is tried before
+	// priority 0, for neighbours that do not preempt and so ignore 1.
+	escalateMin       = time.Second
+	escalateIntervals = 5
+	// forcedRelease is how long a forced drain waits for the kernel after it gave
+	// the VIP up.
+	forcedRelease = time.Second
+	// progressQueue is how many lines of a drain's story may wait to be read.
+	progressQueue = 64
+)
+
+// drain is one running request to give VIPs up.
+type drain struct {
+	request   DrainRequest
+	groups    []*drainedGroup
+	endsAt    time.Time
+	cancelled bool
+	ended     bool
+	lines     chan DrainProgress
+	result    chan DrainResult
+}
+
+// drainedGroup is a drain's view of one group.
+type drainedGroup struct {
+	*group
+	// wasOwner: it had the VIP when the drain began.
+	wasOwner bool
+	// escalateAt is when priority 1 has been tried for long enough, forceAt when
+	// a forced drain gives up waiting.
+	escalateAt time.Time
+	forceAt    time.Time
+	finished   bool
+}
+
+// Drain gives VIPs up to healthy successors and keeps them off this node until
+// Undrain. fn is told how it goes. When ctx ends, or no successor is heard in
+// time, this node may own again what has not moved.
+func (a *Agent) Drain(ctx context.Context, r DrainRequest, fn func(DrainProgress)) (DrainResult, error) {
+	op := &drain{request: r, lines: make(chan DrainProgress, progressQueue), result: make(chan DrainResult, 1)}
+	cancel := func() { a.Post(context.WithoutCancel(ctx), requested{do: func() { op.cancelled = true }}) }
+	var failed error
+	if err := a.ask(ctx, func() { failed = a.beginDrain(time.Now(), op) }); err != nil {
+		cancel() // it may have begun all the same
+		return "", err
+	}
+	if failed != nil {
+		return "", failed
+	}
+	gone := ctx.Done()
+	for {
+		select {
+		case line := <-op.lines:
+			fn(line)
+		case result := <-op.result:
+			return a.concluded(ctx, op, result, fn)
+		case <-gone:
+			gone = nil
+			cancel()
+		case <-a.stopped:
+			select {
+			case result := <-op.result:
+				return a.concluded(ctx, op, result, fn)
+			default:
+				return "", ErrStopping
+			}
+		}
+	}
+}
+
+// concluded tells the lines that are left, and makes a drain that was done
+// survive a restart.
+func (a *Agent) concluded(ctx context.Context, op *drain, result DrainResult, fn func(DrainProgress)) (DrainResult, error) {
+	for len(op.lines) > 0 {
+		fn(<-op.lines)
+	}
+	if result != DrainDone {
+		return result, nil
+	}
+	return result, a.storeMark(context.WithoutCancel(ctx))
+}
+
+// Undrain lets this node own the VIP again; all VIPs if the name is empty. A
+// drain that concerns one of them and still runs is cancelled.
+func (a *Agent) Undrain(ctx context.Context, name string) error {
+	var failed error
+	err := a.ask(ctx, func() { failed = a.undrain(time.Now(), name) })
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return err
+	}
+	return a.storeMark(ctx)
+}
+
+func (a *Agent) undrain(now time.Time, name string) error {
+	if a.shutdown != nil {
+		return ErrStopping
+	}
+	groups, err := a.named(name)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		for _, op := range a.drains {
+			if op.concerns(g) {
+				a.undo(now, op, DrainCancelled, "vipd undrain cancelled the drain")
+			}
+		}
+		delete(a.drained, g.cfg.Name)
+		g.undrain(now, "")
+	}
+	return nil
+}
+
+// storeMark writes what is drained where a restarted daemon finds it. It runs
+// in the caller's goroutine: the loop does not wait for a disk.
+func (a *Agent) storeMark(ctx context.Context) error {
+	a.marking.Lock()
+	defer a.marking.Unlock()
+	var mark Drained
+	if err := a.ask(ctx, func() { mark = maps.Clone(a.drained) }); err != nil {
+		return err
+	}
+	if err := a.edges.Mark.Store(mark); err != nil {
+		return fmt.Errorf("done, but a restarted vipd will not know of it: %w", err)
+	}
+	return nil
+}
+
+func (a *Agent) named(name string) ([]*group, error) {
+	if name == "" {
+		return slices.Clone(a.groups), nil
+	}
+	for _, g := range a.groups {
+		if g.cfg.Name == name {
+			return []*group{g}, nil
+		}
+	}
+	return nil, &UnknownVIPError{Name: name}
+}
+
+func (a *Agent) allDrained(now time.Time) Drained {
+	all := Drained{}
+	for _, v := range a.config.VIPs {
+		all[v.Name] = now
+	}
+	return all
+}
+
+func (a *Agent) beginDrain(now time.Time, op *drain) error {
+	if a.shutdown != nil {
+		return ErrStopping
+	}
+	groups, err := a.named(op.request.VIP)
+	if err != nil {
+		return err
+	}
+	timeout := op.request.Timeout
+	if timeout <= 0 {
+		timeout = a.config.Drain.Timeout
+	}
+	op.endsAt = now.Add(timeout)
+	for _, g := range groups {
+		op.add(now, g)
+	}
+	if op.request.Force {
+		op.endsAt = op.endsAt.Add(forcedRelease)
+	}
+	a.drains = append(a.drains, op)
+	return nil
+}
+
+// add begins to drain a group.
+func (op *drain) add(now time.Time, g *group) {
+	wait := max(escalateMin, escalateIntervals*g.cfg.VRRP.AdvertInterval)
+	op.groups = append(op.groups, &drainedGroup{
+		group: g, wasOwner: g.machine.Owns(),
+		escalateAt: now.Add(wait), forceAt: earliest(now.Add(2*wait), op.endsAt),
+	})
+	if g.machine.Owns() {
+		op.say(now, g, "draining; serving on until a successor is heard")
+	}
+	g.withdraw(now, election.Drain)
+}
+
+// withdraw makes the group serve only until a successor is heard. An owner that
+// is on its way out already, and may have come to priority 0, does not step
+// back to 1.
+func (g *group) withdraw(now time.Time, reason election.Reason) {
+	if g.machine.Band() > election.Draining {
+		g.step(now, vrrp.SetDuty{Duty: vrrp.Drain, Reason: reason})
+	}
+}
+
+// concerns tells whether the operation runs and is about the group.
+func (op *drain) concerns(g *group) bool {
+	return !op.ended && slices.ContainsFunc(op.groups, func(d *drainedGroup) bool { return d.group == g })
+}
+
+// deadline is when the operation has to be looked at.
+func (op *drain) deadline() time.Time {
+	d := op.endsAt
+	for _, g := range op.groups {
+		if g.finished || !g.machine.Owns() {
+			continue
+		}
+		d = earliest(d, g.escalateAt)
+		if op.request.Force {
+			d = earliest(d, g.forceAt)
+		}
+	}
+	return d
+}
+
+// say tells a line; a reader that does not keep up misses some.
+func (op *drain) say(now time.Time, g *group, format string, args ...any) {
+	line := DrainProgress{Time: now, VIP: g.cfg.Name, Message: fmt.Sprintf(format, args...), Owner: g.owner(now)}
+	select {
+	case op.lines <- line:
+	default:
+	}
+}
+
+// advanceDrains looks how far each drain has come.
+func (a *Agent) advanceDrains(now time.Time) {
+	for _, op := range a.drains {
+		if !op.ended {
+			a.advanceDrain(now, op)
+		}
+	}
+	a.drains = slices.DeleteFunc(a.drains, func(op *drain) bool { return op.ended })
+}
+
+func (a *Agent) advanceDrain(now time.Time, op *drain) {
+	open := 0
+	for _, g := range op.groups {
+		if !g.finished {
+			g.advance(now, op)
+		}
+		if !g.finished {
+			open++
+		}
+	}
+	switch {
+	case open == 0:
+		for _, g := range op.groups {
+			if !g.gone {
+				a.keepOff(now, g.group)
+			}
+		}
+		op.end(DrainDone)
+	case op.cancelled:
+		a.undo(now, op, DrainCancelled, "the drain was cancelled")
+	case !now.Before(op.endsAt):
+		a.undo(now, op, DrainNoSuccessor, "no healthy successor was heard")
+	}
+}
+
+func (op *drain) end(result DrainResult) {
+	op.ended = true
+	op.result <- result
+}
+
+// keepOff makes a drained group stay off this node.
+func (a *Agent) keepOff(now time.Time, g *group) {
+	if _, ok := a.drained[g.cfg.Name]; !ok {
+		a.drained[g.cfg.Name] = now
+	}
+	g.off = true
+	if g.shown.state != StateDrained && g.why.reason == "" {
+		g.why = cause{reason: election.Drain}
+	}
+}
+
+// advance looks at one group: has a healthy node taken over, or must the
+// neighbours be asked more clearly?
+func (g *drainedGroup) advance(now time.Time, op *drain) {
+	if g.gone {
+		g.finished = true
+		op.say(now, g.group, "the configuration does not have it any more")
+		return
+	}
+	if g.machine.Owns() {
+		g.press(now, op)
+		return
+	}
+	owner, alive := g.machine.Owner(now)
+	served := alive && (g.wasOwner || vrrp.BandOf(owner.Priority) == election.Healthy)
+	switch {
+	case g.releasing:
+	case served && g.wasOwner:
+		g.finished = true
+		op.say(now, g.group, "moved to %v", owner.Addr)
+	case served:
+		g.finished = true
+		op.say(now, g.group, "this node does not hold it; %v serves", owner.Addr)
+	case op.request.Force && g.wasOwner:
+		g.finished = true
+		op.say(now, g.group, "given up without a healthy successor")
+	case op.request.Force:
+		g.finished = true
+		op.say(now, g.group, "this node does not hold it, and no healthy owner is heard")
+	}
+}
+
+// press makes an owner's wish to leave plainer with time.
+func (g *drainedGroup) press(now time.Time, op *drain) {
+	if due(g.escalateAt, now) {
+		g.escalateAt = time.Time{}
+		op.say(now, g.group, "no successor yet; advertising priority 0 while serving on")
+		g.step(now, vrrp.SetDuty{Duty: vrrp.Resign, Reason: election.Drain})
+	}
+	if op.request.Force && due(g.forceAt, now) {
+		g.forceAt = time.Time{}
+		g.step(now, vrrp.Abandon{Reason: election.Forced, Detail: "vipd drain --force, and no successor was heard"})
+	}
+}
+
+// undo ends a drain and lets this node own again what it may have owned before
+// it, unless another drain is about that too.
+func (a *Agent) undo(now time.Time, op *drain, result DrainResult, why string) {
+	op.ended = true
+	for _, g := range op.groups {
+		_, before := a.drained[g.cfg.Name]
+		other := slices.ContainsFunc(a.drains, func(o *drain) bool { return o.concerns(g.group) })
+		if before || other || g.gone {
+			continue
+		}
+		if g.machine.Owns() {
+			op.say(now, g.group, "%s; this node serves on", why)
+		} else {
+			op.say(now, g.group, "%s; this node does not hold the VIP and may take it again", why)
+		}
+		g.undrain(now, why)
+	}
+	op.end(result)
+}
+
+// joinDrains makes a group that a reload added part of a drain of the whole
+// node.
+func (a *Agent) joinDrains(now time.Time, g *group) {
+	for _, op := range a.drains {
+		if op.request.VIP == "" && !op.ended {
+			op.add(now, g)
+		}
+	}
+}
+
+// succeedInDrains puts a group that a reload made anew in the former one's
+// place.
+func (a *Agent) succeedInDrains(now time.Time, former, g *group) {
+	for _, op := range a.drains {
+		for _, d := range op.groups {
+			if d.group == former && !op.ended {
+				d.group = g
+				g.withdraw(now, election.Drain)
+			}
+		}
+	}
+}
+
+// drainedSince tells whether no VIP may be taken by this node, and since when.
+func (a *Agent) drainedSince() (since time.Time, drained bool) {
+	for _, g := range a.groups {
+		at, ok := a.drained[g.cfg.Name]
+		if !ok {
+			return time.Time{}, false
+		}
+		if at.After(since) {
+			since = at
+		}
+	}
+	return since, len(a.groups) > 0
+}
+
+// undrain returns the group to normal duty.
+func (g *group) undrain(now time.Time, detail string) {
+	g.off = false
+	if g.shown.state == StateDrained {
+		g.why = cause{reason: election.Undrain, detail: detail}
+	}
+	g.step(now, vrrp.SetDuty{Duty: vrrp.Serve, Reason: election.Undrain})
+}

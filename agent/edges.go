@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election/vrrp"
+	"github.com/vipd/vipd/health/counter"
+)
+
+// Edges are what the agent calls to touch the world.
+type Edges struct {
+	Sockets   AdvertSockets
+	Addresses Addresses
+	Announcer Announcer
+	Prober    Prober
+	Claims    Claims
+	Health    HealthProber
+	Files     FileFollower
+	Mark      DrainMark
+}
+
+// AdvertSockets opens sockets for adverts.
+type AdvertSockets interface {
+	// Open opens the socket of an interface and family. Until it is closed,
+	// wake is called whenever it may have frames. Wake must not block.
+	Open(interfaceName string, ipv6 bool, wake func()) (AdvertSocket, error)
+}
+
+// AdvertSocket carries the adverts of all groups on one interface and family.
+type AdvertSocket interface {
+	// Receive reads a frame without blocking; false means that none is queued,
+	// and that wake will be called for the next one.
+	Receive(*vrrp.Frame) bool
+	// Send sends one advert without blocking.
+	Send(src, dst netip.Addr, payload []byte) error
+	// Multicast joins or leaves the VRRP group.
+	Multicast(on bool) error
+	// Refused counts the datagrams that were refused below VRRP since the socket
+	// was opened, by reason.
+	Refused() map[string]uint64
+	Close() error
+}
+
+// Addresses puts VIPs on interfaces and takes them off.
+type Addresses interface {
+	// Hold brings all addresses onto the interface, whole or not at all, for
+	// lifetime (0: for ever). What cannot be done by deadline is not done.
+	// created tells whether any was not there before.
+	Hold(ctx context.Context, interfaceName string, addrs []netip.Addr, lifetime time.Duration, deadline time.Time) (created bool, err error)
+	// Reseat puts held IPv4 addresses behind the interface's own.
+	Reseat(ctx context.Context, interfaceName string, addrs []netip.Addr, lifetime time.Duration, deadline time.Time) (moved bool, err error)
+	// Release takes the addresses off. It is idempotent; nil means they are off
+	// this interface.
+	Release(ctx context.Context, interfaceName string, addrs []netip.Addr) error
+}
+
+// Announcer tells the segment where the addresses are, once.
+type Announcer interface {
+	Announce(interfaceName string, addrs []netip.Addr) error
+}
+
+// Prober asks who answers for an address. mac is empty if nobody does, or only
+// a station that answers for any address.
+type Prober interface {
+	Probe(ctx context.Context, interfaceName string, addr netip.Addr) (mac string, err error)
+}
+
+// Claims reports other stations that claim watched addresses on an interface,
+// until ctx ends.
+type Claims interface {
+	WatchClaims(ctx context.Context, interfaceName string, watched func(netip.Addr) bool, fn func(addr netip.Addr, mac string)) error
+}
+
+// HealthProber runs the health checks of a group and reports each result, until
+// ctx ends.
+type HealthProber interface {
+	WatchHealth(ctx context.Context, v config.VIP, fn func(ProbeResult)) error
+}
+
+// ProbeResult is the result of one health probe.
+type ProbeResult struct {
+	Check   string
+	Result  counter.Result
+	Latency time.Duration
+	// Warning is worth a line in the log, but decides nothing.
+	Warning string
+	// Certificate is nil where none was seen.
+	Certificate *CertificateStatus
+}
+
+// FileFollower reports a file's content at first and after each change, until
+// ctx ends.
+type FileFollower interface {
+	Follow(ctx context.Context, path string, fn func(content []byte, err error)) error
+}
+
+// DrainMark remembers which VIPs were drained, across restarts of the daemon
+// but not of the host.
+type DrainMark interface {
+	// Load returns when and what was drained; nothing if there is no mark.
+	Load() (Drained, error)
+	// Store replaces the mark; an empty one removes it.
+	Store(Drained) error
+}
+
+// Drained tells since when which VIPs are drained.
+type Drained = map[string]time.Time

@@ -1,0 +1,89 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Event is what the loop is told by edges and callers. The set is closed.
+type Event interface{ event() }
+
+// InterfaceChanged is the present state of an interface.
+type InterfaceChanged struct{ Interface Interface }
+
+// InterfaceGone tells that an interface was removed or renamed.
+type InterfaceGone struct{ Name string }
+
+// InterfacesKnown ends the first listing of interfaces.
+type InterfacesKnown struct{}
+
+// AddressRemoved tells that an address was taken off an interface, by whomever.
+type AddressRemoved struct {
+	Interface string
+	Addr      netip.Addr
+}
+
+// applied is the outcome of an order to the applier.
+type applied struct {
+	group   *group
+	order   order
+	created bool
+	// err is why the addresses are not held, or not released; undropped why
+	// those to be dropped may be there still; unannounced why held ones could
+	// not be announced.
+	err, undropped, unannounced error
+}
+
+// probed is the outcome of a question to the segment.
+type probed struct {
+	group   *group
+	attempt uint64
+	mac     string
+	err     error
+}
+
+// claimed tells of another station that claims a VIP.
+type claimed struct {
+	link string
+	addr netip.Addr
+	mac  string
+}
+
+// checked is a health result.
+type checked struct {
+	group  *group
+	epoch  int
+	result ProbeResult
+}
+
+// peersRead is the content of a peers file.
+type peersRead struct {
+	group   *group
+	path    string
+	content []byte
+	err     error
+}
+
+// requested runs a caller's function in the loop.
+type requested struct{ do func() }
+
+func (InterfaceChanged) event() {}
+func (InterfaceGone) event()    {}
+func (InterfacesKnown) event()  {}
+func (AddressRemoved) event()   {}
+func (applied) event()          {}
+func (probed) event()           {}
+func (claimed) event()          {}
+func (checked) event()          {}
+func (peersRead) event()        {}
+func (requested) event()        {}
+
+// Post tells the loop an event. It waits only while the loop is busy, and
+// returns without having told when ctx ends or the agent has stopped.
+func (a *Agent) Post(ctx context.Context, ev Event) {
+	select {
+	case a.events <- ev:
+	case <-ctx.Done():
+	case <-a.stopped:
+	}
+}

@@ -1,0 +1,321 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election"
+	"github.com/vipd/vipd/election/vrrp"
+)
+
+// group is one VIP group at run time.
+type group struct {
+	agent   *Agent
+	log     *slog.Logger
+	cfg     config.VIP
+	machine *vrrp.Machine
+	link    *link
+	own     netip.Addr
+	// fault is why the group cannot be served; without a reason: it can.
+	fault cause
+	// filePeers are the peers of peers_file.
+	filePeers []netip.Addr
+
+	fitness       fitness
+	announcements announcements
+	defence       defence
+
+	// wanted: the addresses are to be on this node. attempt and afterSilence
+	// are the machine's Hold.
+	wanted       bool
+	attempt      uint64
+	afterSilence bool
+	// held are the addresses that the last order put on; none: it failed, or
+	// there was none. tookAt is when the machine's Hold was carried out.
+	held   []netip.Addr
+	tookAt time.Time
+	// releasing: the last order, to release, was not carried out yet. serial
+	// counts orders.
+	releasing bool
+	serial    uint64
+	refreshAt time.Time
+	retryAt   time.Time
+	// unheldSince is when the wanted addresses began to be missing.
+	unheldSince time.Time
+	unheldWhy   string
+	// pardonAt is when a node that let go of addresses that it could not hold
+	// counts as fit to try again.
+	pardonAt time.Time
+	// unannounced is the error of the last announcement, to tell it once.
+	unannounced string
+	// rejoinAt is when an interface is tried again.
+	rejoinAt time.Time
+
+	// claimedAt is when another station claimed a VIP last. accused is what it
+	// claimed, to be answered at defendAt.
+	claimedAt time.Time
+	accused   claimed
+	defendAt  time.Time
+
+	// shown is what status says; why is the cause of the change that comes.
+	shown shown
+	why   cause
+	// off: a drain took the VIP off this node, or is about to.
+	off bool
+	// gone: the configuration does not have the group any more.
+	gone bool
+
+	// advertised and unicastTo are what adverts list and whom they go to.
+	advertised  []netip.Addr
+	unicastTo   []netip.Addr
+	buffer      []byte
+	sendErrorAt time.Time
+	counters    *Counters
+	// endFollowing ends the goroutine that follows peers_file.
+	endFollowing func()
+}
+
+// cause is why a group's state is about to change.
+type cause struct {
+	reason election.Reason
+	detail string
+	// told: to be told even if the state stays.
+	told bool
+}
+
+func (a *Agent) addGroup(now time.Time, v config.VIP) *group {
+	g := &group{
+		agent: a, log: a.log.With("vip", v.Name), cfg: v,
+		counters: &Counters{},
+		shown:    shown{state: StateInit, reason: election.Startup, since: now},
+	}
+	g.machine = vrrp.New(g.prepare(), true)
+	g.announcements = announcements{burst: v.GARP.Burst, refresh: v.GARP.Refresh}
+	g.fitness = newFitness(now, v)
+	a.groups = append(a.groups, g)
+	if _, ok := a.drained[v.Name]; ok {
+		g.off = true
+		g.step(now, vrrp.SetDuty{Duty: vrrp.Drain, Reason: election.Drain})
+	}
+	g.step(now, vrrp.Health{Healthy: g.fitness.healthy()})
+	g.watchHealth()
+	g.followPeers()
+	g.relink(now, election.Reloaded)
+	return g
+}
+
+// removeGroup ends a group that the configuration no longer has, or has as
+// another one.
+func (a *Agent) removeGroup(now time.Time, g *group) {
+	detail := "the configuration ended the group, or made it another one"
+	g.step(now, vrrp.Abandon{Reason: election.Reloaded, Detail: detail})
+	if g.shown.state != StateInit {
+		g.why = cause{reason: election.Reloaded, detail: detail}
+		g.tell(now, StateInit)
+	}
+	g.gone = true
+	g.unlink()
+	g.fitness.stop()
+	g.endFollowing()
+	a.groups = slices.DeleteFunc(a.groups, func(o *group) bool { return o == g })
+}
+
+// ipv6 tells the family that carries the adverts.
+func (g *group) ipv6() bool { return g.cfg.Addresses[0].Is6() }
+
+// prepare notes what adverts carry and whom they go to, and returns the
+// machine's configuration.
+func (g *group) prepare() vrrp.Config {
+	v := g.cfg.VRRP
+	c := vrrp.Config{
+		VRID: v.VRID, Interval: v.AdvertInterval,
+		Priority: v.Priority, UnhealthyPriority: v.UnhealthyPriority,
+		Preempt: v.Preempt == config.PreemptAlways, PreemptDelay: v.PreemptDelay,
+		StartupDelay:   v.StartupDelay,
+		Peers:          g.peers(),
+		FollowChecksum: v.Checksum == config.ChecksumAuto,
+	}
+	if v.Checksum == config.ChecksumPseudoHeader {
+		c.Checksum = vrrp.PseudoHeader
+	}
+	for _, a := range g.cfg.Addresses {
+		if a.Is6() == g.ipv6() {
+			c.Addresses = append(c.Addresses, a)
+		}
+	}
+	// RFC 9568 5.2.9: an IPv6 link-local address, if any, comes first.
+	slices.SortStableFunc(c.Addresses, func(a, b netip.Addr) int {
+		return linkLocalFirst(a) - linkLocalFirst(b)
+	})
+	g.advertised = c.Addresses
+	g.unicastTo = nil
+	if g.unicast() {
+		g.unicastTo = c.Peers
+	}
+	return c
+}
+
+func linkLocalFirst(a netip.Addr) int {
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		return 0
+	}
+	return 1
+}
+
+// peers are the other members known by configuration.
+func (g *group) peers() []netip.Addr {
+	var all []netip.Addr
+	for _, p := range slices.Concat(g.cfg.VRRP.Peers, g.filePeers) {
+		if p.Is6() == g.ipv6() && p != g.own && !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// unicast tells whether adverts go to peers rather than to the multicast group.
+func (g *group) unicast() bool {
+	return len(g.cfg.VRRP.Peers) > 0 || g.cfg.VRRP.PeersFile != ""
+}
+
+// deadline is when the group has to be ticked; zero: not.
+func (g *group) deadline() time.Time {
+	d := g.machine.Deadline()
+	for _, t := range [...]time.Time{
+		g.fitness.deadline(), g.refreshAt, g.retryAt, g.unheldDeadline(),
+		g.pardonAt, g.defendAt, g.rejoinAt,
+	} {
+		d = earliest(d, t)
+	}
+	if g.holds() {
+		d = earliest(d, g.announcements.deadline())
+	}
+	return d
+}
+
+// tick does what is due.
+func (g *group) tick(now time.Time) {
+	if d := g.deadline(); d.IsZero() || now.Before(d) {
+		return
+	}
+	if d := g.machine.Deadline(); !d.IsZero() && !now.Before(d) {
+		if now.Sub(d) > g.cfg.VRRP.AdvertInterval {
+			g.agent.loop.Late.Add(1)
+		}
+		g.step(now, vrrp.Tick{})
+	}
+	if g.fitness.tick(now) {
+		g.judge(now)
+	}
+	if due(g.rejoinAt, now) {
+		g.relink(now, election.NoInterface)
+	}
+	g.tickAddresses(now)
+	g.tickAnnouncements(now)
+}
+
+// step tells the machine an event and does what it wants.
+func (g *group) step(now time.Time, ev vrrp.Event) {
+	for _, act := range g.machine.Step(now, ev) {
+		g.perform(now, act)
+	}
+}
+
+func (g *group) perform(now time.Time, act vrrp.Action) {
+	switch act := act.(type) {
+	case *vrrp.SendAdvert:
+		g.sendAdvert(now, act)
+	case vrrp.Hold:
+		g.want(now, act)
+	case vrrp.Release:
+		g.release(now)
+	case vrrp.Defend:
+		g.attacked(now)
+	case vrrp.Probe:
+		g.probe(act.Attempt)
+	case vrrp.Transition:
+		g.transition(act)
+	case vrrp.Report:
+		g.report(act)
+	default:
+		panic("agent: unhandled action")
+	}
+}
+
+func (g *group) transition(t vrrp.Transition) {
+	g.log.Debug("election", "from", t.From.String(), "to", t.To.String(), "reason", t.Reason, "detail", t.Detail)
+	internal := t.To == vrrp.Displacing || t.To == vrrp.Probing && t.Reason != election.VIPAnswered
+	if internal {
+		return
+	}
+	if t.Reason == election.Drain || t.Reason == election.Forced {
+		g.off = true
+	}
+	if t.Reason == election.Startup && g.why.reason != "" {
+		return // down and up again in one turn: told is why it went down
+	}
+	g.why = cause{reason: t.Reason, detail: t.Detail, told: t.Reason == election.VIPAnswered || t.Reason == election.Late}
+	if t.Reason == election.Unwell {
+		g.why.detail = g.fitness.why() + "; " + t.Detail
+		if g.fitness.unheld != "" {
+			g.why.reason = election.HoldFailed
+		}
+	}
+}
+
+func (g *group) report(r vrrp.Report) {
+	switch r.Kind {
+	case vrrp.Foreign:
+		g.log.Warn("another group uses this VIP's VRID on the segment; its adverts are ignored", "from", r.From, "detail", r.Detail)
+	case vrrp.Differs:
+		g.log.Warn("a member of the group lists other addresses; make the configurations equal", "from", r.From, "detail", r.Detail)
+	case vrrp.Rival:
+		g.log.Warn("another node advertises as owner of the VIP too; the better one stays", "from", r.From, "detail", r.Detail)
+	case vrrp.Answered:
+		g.log.Warn("the VIP is in use by a station that sends no adverts; it is not claimed. If that is a member, its adverts do not arrive: look at multicast filters, or at its list of peers", "detail", r.Detail)
+	case vrrp.OwnAddress:
+		g.log.Warn("another station uses this node's own address", "address", r.From, "detail", r.Detail)
+	case vrrp.Undone:
+		g.log.Warn("the VIP could not be taken over from its living owner; it stays there", "owner", r.From, "detail", r.Detail)
+	}
+}
+
+// probe asks the segment for each address; any answer counts.
+func (g *group) probe(attempt uint64) {
+	if g.link == nil {
+		return
+	}
+	name, addrs := g.link.name, slices.Clone(g.cfg.Addresses)
+	g.agent.spawn(func(ctx context.Context) {
+		done := probed{group: g, attempt: attempt}
+		answers := make(chan probed, len(addrs))
+		for _, addr := range addrs {
+			go func() {
+				mac, err := g.agent.edges.Prober.Probe(ctx, name, addr)
+				answers <- probed{mac: mac, err: err}
+			}()
+		}
+		for range addrs {
+			one := <-answers
+			if one.mac != "" {
+				done.mac = one.mac
+			}
+			if one.err != nil {
+				done.err = fmt.Errorf("ask who answers for the VIP on %s: %w", name, one.err)
+			}
+		}
+		g.agent.Post(ctx, done)
+	})
+}
+
+func (g *group) probed(now time.Time, p probed) {
+	if p.err != nil {
+		g.log.Warn("nobody could be asked for the VIP; it is taken as unused", "error", p.err)
+	}
+	g.step(now, vrrp.Probed{Attempt: p.attempt, MAC: p.mac})
+}

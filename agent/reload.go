@@ -1,0 +1,168 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election"
+	"github.com/vipd/vipd/election/vrrp"
+)
+
+// Reload reads the configuration anew and applies what differs. A bad file
+// changes nothing; its error names the lines.
+func (a *Agent) Reload(ctx context.Context) error {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	next, err := a.opts.Load()
+	if err != nil {
+		a.loop.ReloadOK.Store(false)
+		return fmt.Errorf("the running configuration is kept: %w", err)
+	}
+	var stopping, marked bool
+	err = a.ask(ctx, func() {
+		if stopping = a.shutdown != nil; stopping {
+			return
+		}
+		before := a.drained
+		a.reconfigure(time.Now(), next)
+		marked = !maps.Equal(before, a.drained)
+	})
+	switch {
+	case err != nil:
+		return err
+	case stopping:
+		return ErrStopping
+	case marked:
+		return a.storeMark(ctx)
+	}
+	return nil
+}
+
+// reconfigure applies the difference to the running groups. Unchanged ones are
+// not touched.
+func (a *Agent) reconfigure(now time.Time, next *config.Config) {
+	diff := config.Diff(a.config, next)
+	since, drained := a.drainedSince()
+	// Names may pass from group to group, so each is found by its old one before
+	// any has a new one.
+	groups := map[string]*group{}
+	for _, g := range a.groups {
+		groups[g.cfg.Name] = g
+	}
+	a.config, a.drained = next, renamed(a.drained, diff)
+	a.watch()
+	for _, name := range diff.Removed {
+		a.removeGroup(now, groups[name])
+	}
+	for _, change := range diff.Changed {
+		a.changeGroup(now, groups[change.Was], change, *vipNamed(next, change.Name))
+	}
+	for _, name := range diff.Added {
+		if drained {
+			a.drained[name] = since
+		}
+		a.joinDrains(now, a.addGroup(now, *vipNamed(next, name)))
+	}
+	slices.SortStableFunc(a.groups, func(x, y *group) int { return place(next, x) - place(next, y) })
+	a.loop.ReloadOK.Store(true)
+	a.loop.ReloadTime.Store(now.Unix())
+	a.log.Info("configuration reloaded", "added", diff.Added, "removed", diff.Removed, "changed", changes(diff), "unchanged", diff.Unchanged)
+	if len(diff.Restart) > 0 {
+		a.log.Warn("some keys take effect at the next start of vipd", "keys", diff.Restart)
+	}
+}
+
+func changes(d config.Difference) []string {
+	all := make([]string, 0, len(d.Changed))
+	for _, c := range d.Changed {
+		all = append(all, fmt.Sprintf("%s: %v", c.Name, c.Keys))
+	}
+	return all
+}
+
+// renamed is the drained mark after a reload: a mark follows its group.
+func renamed(d Drained, diff config.Difference) Drained {
+	next := maps.Clone(d)
+	for _, name := range diff.Removed {
+		delete(next, name)
+	}
+	for _, c := range diff.Changed {
+		delete(next, c.Was)
+	}
+	for _, c := range diff.Changed {
+		if since, ok := d[c.Was]; ok {
+			next[c.Name] = since
+		}
+	}
+	return next
+}
+
+func vipNamed(c *config.Config, name string) *config.VIP {
+	i := slices.IndexFunc(c.VIPs, func(v config.VIP) bool { return v.Name == name })
+	return &c.VIPs[i]
+}
+
+func place(c *config.Config, g *group) int {
+	return slices.IndexFunc(c.VIPs, func(v config.VIP) bool { return v.Name == g.cfg.Name })
+}
+
+// changeGroup applies a change to a group that goes on. A group whose elector
+// changes starts anew.
+func (a *Agent) changeGroup(now time.Time, g *group, change config.GroupChange, v config.VIP) {
+	if change.Aspects.Has(config.AspectElector) {
+		a.removeGroup(now, g)
+		a.succeedInDrains(now, g, a.addGroup(now, v))
+		return
+	}
+	g.cfg = v
+	g.log = a.log.With("vip", v.Name)
+	if change.Aspects.Has(config.AspectAnnouncing) {
+		g.announcements.revise(now, v.GARP)
+	}
+	if change.Aspects.Has(config.AspectHealth | config.AspectService | config.AspectAddresses) {
+		g.reviseHealth(now)
+	}
+	if change.Aspects.Has(config.AspectPeers) {
+		g.followPeers()
+	}
+	g.step(now, vrrp.Configure{Config: g.prepare()})
+	if g.link != nil {
+		g.link.setMulticast(family(g.ipv6()))
+	}
+	if change.Aspects.Has(config.AspectAddresses|config.AspectFence) && g.wanted {
+		g.rehold(now, change)
+	}
+	if change.Aspects.Has(config.AspectInterface | config.AspectTracking | config.AspectAddresses | config.AspectPeers) {
+		g.relink(now, election.Reloaded)
+	}
+}
+
+// rehold holds the addresses as they are to be now. Those that stay are not
+// touched.
+func (g *group) rehold(now time.Time, change config.GroupChange) {
+	// An owner that was late and listens lets go of all: what it has to hold then
+	// it is told when it goes on.
+	o := order{hold: g.machine.State() != vrrp.Listening, announce: true}
+	if len(change.AddressesRemoved) > 0 {
+		o.drop = []placed{{interfaceName: g.link.name, addrs: change.AddressesRemoved}}
+	}
+	g.order(now, o)
+	if len(change.AddressesAdded) > 0 && g.holds() {
+		g.announcements.begin(now, time.Time{})
+	}
+}
+
+// reviseHealth changes the checks; those that stay keep their verdicts.
+func (g *group) reviseHealth(now time.Time) {
+	before := g.fitness.healthy()
+	g.fitness.checks.Revise(now, g.cfg.UnhealthyDelay, rules(g.cfg))
+	g.fitness.show(now, g.cfg)
+	g.watchHealth()
+	if g.fitness.healthy() != before {
+		g.judge(now)
+	}
+}

@@ -1,0 +1,103 @@
+package agent
+
+import (
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/election"
+	"github.com/vipd/vipd/election/vrrp"
+)
+
+// stopWaitMin is the least time that each of priority 1 and priority 0 is tried
+// at a stop.
+const stopWaitMin = 500 * time.Millisecond
+
+// shutdown hands VIPs over at the end of the daemon's life. Within a fixed
+// budget it asks first for a vipd successor (priority 1), then for any
+// (priority 0), and serves on meanwhile. A VIP that nobody takes is left to its
+// fence: whoever starts next, here or elsewhere, finds it.
+type shutdown struct {
+	steps []stopStep
+	// endsAt is the end of the budget.
+	endsAt time.Time
+}
+
+// stopStep is one owned group's plan.
+type stopStep struct {
+	group            *group
+	resignAt, giveUp time.Time
+	// resigned: priority 0 is advertised. left: nobody took the VIP in time.
+	resigned, left bool
+}
+
+func (a *Agent) beginShutdown(now time.Time) {
+	// What a drain began goes on as part of the stop.
+	for _, op := range a.drains {
+		for _, g := range op.groups {
+			op.say(now, g.group, "vipd is stopping, and hands over on its way")
+		}
+		op.end(DrainCancelled)
+	}
+	a.drains = nil
+	budget := a.config.Drain.ShutdownTimeout
+	s := &shutdown{endsAt: now.Add(budget)}
+	for _, g := range a.groups {
+		if g.machine.Owns() {
+			wait := min(budget/2, max(stopWaitMin, escalateIntervals*g.cfg.VRRP.AdvertInterval))
+			s.steps = append(s.steps, stopStep{group: g, resignAt: now.Add(wait), giveUp: now.Add(2 * wait)})
+			g.log.Info("stopping; serving on until a successor is heard", "at most", 2*wait)
+		}
+		g.withdraw(now, election.Shutdown)
+	}
+	a.shutdown = s
+}
+
+// deadline is when the shutdown has to be looked at.
+func (s *shutdown) deadline() time.Time {
+	d := s.endsAt
+	for _, step := range s.steps {
+		switch {
+		case step.left || !step.group.machine.Owns():
+		case step.resigned:
+			d = earliest(d, step.giveUp)
+		default:
+			d = earliest(d, step.resignAt)
+		}
+	}
+	return d
+}
+
+func (s *shutdown) advance(now time.Time) {
+	for i := range s.steps {
+		step := &s.steps[i]
+		if !step.group.machine.Owns() {
+			continue
+		}
+		if !step.resigned && !now.Before(step.resignAt) {
+			step.resigned = true
+			step.group.step(now, vrrp.SetDuty{Duty: vrrp.Resign, Reason: election.Shutdown})
+		}
+		if end := earliest(step.giveUp, s.endsAt); !step.left && !now.Before(end) {
+			step.left = true
+			step.group.leave(now)
+		}
+	}
+}
+
+// over tells whether the loop may end: the budget is spent, or neither a
+// successor nor a release is waited for.
+func (s *shutdown) over(now time.Time) bool {
+	return !now.Before(s.endsAt) || !slices.ContainsFunc(s.steps, func(step stopStep) bool {
+		return step.group.releasing || step.group.machine.Owns() && !step.left
+	})
+}
+
+// leave ends an ownership that nobody took over.
+func (g *group) leave(now time.Time) {
+	if g.cfg.Fence > 0 {
+		g.log.Warn("nobody took the VIP over; it stays on this node until the kernel removes it", "within", g.cfg.Fence, "addresses", g.cfg.Addresses)
+		return
+	}
+	g.log.Warn("nobody took the VIP over; without a fence it is removed now", "addresses", g.cfg.Addresses)
+	g.step(now, vrrp.Abandon{Reason: election.Shutdown, Detail: "no fence is set"})
+}
