@@ -22,7 +22,8 @@ func (m *Machine) takeOver(now time.Time, reason election.Reason, detail string)
 func (m *Machine) becomeActive(now time.Time, reason election.Reason, detail string) {
 	m.enter(Active, reason, detail)
 	m.leftover = false
-	m.rival = Sighting{}
+	m.activeSince = now
+	m.rival, m.rivalTold = Sighting{}, false
 	m.retryAfter, m.retries, m.lateStarts, m.lengthened = time.Time{}, 0, 0, 0
 	m.sendAdvert(now)
 }
@@ -89,12 +90,23 @@ func (m *Machine) hearAsOwner(now time.Time, from netip.Addr, p *Packet) {
 	if m.rival.Addr != from {
 		m.defence = Defend{Rival: from}
 	}
-	if !m.rival.alive(now) {
-		m.act(Report{Kind: Rival, From: from, Detail: fmt.Sprintf("it advertises priority %d, this node %d", p.Priority, mine)})
-	}
+	m.tellRival(now, from, p.Priority, mine)
 	m.rival = Sighting{Addr: from, Priority: p.Priority, Interval: p.Interval, Heard: now}
 	m.assert(now)
 	m.act(m.defence)
+}
+
+// tellRival reports a duel once. The last word of an owner that was just
+// replaced is none.
+func (m *Machine) tellRival(now time.Time, from netip.Addr, theirs, mine uint8) {
+	if !m.rival.alive(now) {
+		m.rivalTold = false
+	}
+	if m.rivalTold || now.Sub(m.activeSince) < lastWords {
+		return
+	}
+	m.rivalTold = true
+	m.act(Report{Kind: Rival, From: from, Detail: fmt.Sprintf("it advertises priority %d, this node %d", theirs, mine)})
 }
 
 // assert advertises at once, so that an inferior owner steps down.
@@ -106,7 +118,10 @@ func (m *Machine) assert(now time.Time) {
 	m.sendAdvert(now)
 }
 
-// stepDown yields to a better owner.
+// stepDown yields to a better owner. Its last word, unless it wanted to leave, is
+// an advert: a winner that spoke first would otherwise never learn that there
+// were two, and would not announce itself to the clients of the other side of a
+// healed partition.
 func (m *Machine) stepDown(now time.Time, to netip.Addr, p *Packet, mine uint8, lonely bool) {
 	reason := election.DuelLost
 	switch {
@@ -118,6 +133,10 @@ func (m *Machine) stepDown(now time.Time, to netip.Addr, p *Packet, mine uint8, 
 		reason = election.HigherPriority
 	}
 	m.yield(now, to, p, reason, fmt.Sprintf("%v advertises priority %d, this node %d", to, p.Priority, mine))
+	if m.duty == Serve {
+		m.advert.Priority, m.advert.Interval = mine, m.cfg.Interval
+		m.act(&m.advert)
+	}
 }
 
 // yieldLate: late means lost. Who took over meanwhile has the clients, so a late

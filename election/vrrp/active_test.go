@@ -15,15 +15,15 @@ func TestActive(t *testing.T) {
 			50ms  .13 adverts 0 -> advert 192
 			150ms timer         -> advert 192`},
 		{"6.4.3 a higher priority: step down and wait for Active_Down_Interval of the winner", "", owner, `
-			50ms  .13 adverts 200 every 1s -> active to backup, higher-priority; release
+			50ms  .13 adverts 200 every 1s -> active to backup, higher-priority; release; advert 192
 			50ms  timer is at 3.3s`},
 		{"6.4.3 tie, their address higher: step down", "", owner, `
-			50ms .13 adverts 192 -> active to backup, duel-lost; release
+			50ms .13 adverts 192 -> active to backup, duel-lost; release; advert 192
 			50ms timer is at 375ms`},
 		{"6.4.3 tie, their address lower: stay and assert", "", owner, `
 			50ms .11 adverts 192 -> report rival by .11; advert 192; defend against .11`},
 		{"6.4.3 an address owner, 255, wins over every priority", "priority 254", owner, `
-			50ms .13 adverts 255 -> active to backup, higher-priority; release`},
+			50ms .13 adverts 255 -> active to backup, higher-priority; release; advert 254`},
 		{"a tick that is a little late does not move the ones after it", "", owner, `
 			115ms tick  -> advert 192
 			200ms timer -> advert 192`},
@@ -56,12 +56,18 @@ func TestDuel(t *testing.T) {
 			50ms .11 adverts 100 -> report rival by .11; advert 192; defend against .11
 			1s   tick            -> active to listening, late
 			1s   .11 adverts 100 -> report rival by .11; listening to active, late; advert 192; hold 2; defend against .11`},
+		{"duel: the last word of an owner that was just displaced makes no report", "", lonelyOwner, `
+			10ms  .11 adverts 100 -> advert 192; defend against .11
+			110ms .11 adverts 100 -> advert 192; defend against .11`},
+		{"duel: one that drains leaves without a last word", "", owner, `
+			10ms drain -> advert 1
+			20ms .13 adverts 192 -> active to backup, drain; release`},
 		{"duel: a third owner is defended against and makes no second report", "", owner, `
 			50ms .11 adverts 192 -> report rival by .11; advert 192; defend against .11
 			60ms .14 adverts 150 -> advert 192; defend against .14
 			70ms .11 adverts 192 -> advert 192; defend against .11`},
 		{"duel: a lower band loses whatever its address", "", unhealthyOwner, `
-			50ms .11 adverts 128 -> active to backup, unhealthy; release`},
+			50ms .11 adverts 128 -> active to backup, unhealthy; release; advert 64`},
 		{"duel: a draining owner loses to any other that serves", "", owner, `
 			10ms drain         -> advert 1
 			50ms .11 adverts 2 -> active to backup, drain; release
@@ -76,7 +82,7 @@ func TestDuel(t *testing.T) {
 			60ms .13 adverts 0 -> active to backup, shutdown; release`},
 		{"duel: the loser is a backup like any other", "preempt on", owner, `
 			10ms configure priority 150 -> advert 150
-			20ms .13 adverts 192        -> active to backup, higher-priority; release
+			20ms .13 adverts 192        -> active to backup, higher-priority; release; advert 150
 			30ms configure priority 224
 			42.5ms timer                -> backup to displacing, higher-priority; hold 2`},
 	})
@@ -93,23 +99,23 @@ func TestLonelyOwner(t *testing.T) {
 			40s timer -> advert 128 every 20s
 			60s timer -> advert 192 every 20s`},
 		{"lonely: it loses to a seated owner of its band", "priority 254", lonelyOwner, `
-			50ms .11 adverts 129 -> active to backup, duel-lost; release`},
+			50ms .11 adverts 129 -> active to backup, duel-lost; release; advert 128`},
 		{"lonely: an unhealthy one loses to an unhealthy one", "", unhealthyLonelyOwner, `
-			50ms .11 adverts 3 -> active to backup, duel-lost; release`},
+			50ms .11 adverts 3 -> active to backup, duel-lost; release; advert 2`},
 		{"lonely: it wins over an unhealthy owner and is lonely no more", "", lonelyOwner, `
-			50ms  .13 adverts 127 -> report rival by .13; advert 192; defend against .13
+			50ms .13 adverts 127 -> advert 192; defend against .13
 			150ms timer -> advert 192`},
 		{"lonely: of two the higher address wins and is lonely no more", "", lonelyOwner, `
-			50ms .11 adverts 128 -> report rival by .11; advert 192; defend against .11`},
+			50ms .11 adverts 128 -> advert 192; defend against .11`},
 		{"lonely: of two the lower address loses", "", lonelyOwner, `
-			50ms .13 adverts 128 -> active to backup, duel-lost; release`},
+			50ms .13 adverts 128 -> active to backup, duel-lost; release; advert 128`},
 		{"lonely: an advert of the group that resigns ends it too", "", lonelyOwner, `
 			50ms .13 adverts 0 -> advert 192`},
 		{"lonely: a foreign group under the same VRID does not", "", lonelyOwner, `
 			50ms  .13 adverts 200 of .77 -> report foreign by .13
 			100ms timer -> advert 128`},
 		{"lonely: it does not wait longer in the next election", "", lonelyOwner, `
-			50ms .13 adverts 192 -> active to backup, duel-lost; release
+			50ms .13 adverts 192 -> active to backup, duel-lost; release; advert 128
 			375ms timer -> backup to active, owner-silent; advert 192; hold 3 after silence`},
 	})
 }

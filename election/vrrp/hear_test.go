@@ -34,7 +34,7 @@ func TestHear(t *testing.T) {
 			0ms .13 adverts 192 of .10 .20 -> report differs by .13
 			0ms timer is at 325ms`},
 		{"differs: an owner duels with it", "addresses .10 .20", lonelyOwner, `
-			50ms .14 adverts 200 of .20 -> report differs by .14; active to backup, duel-lost; release`},
+			50ms .14 adverts 200 of .20 -> report differs by .14; active to backup, duel-lost; release; advert 128`},
 		{"7.1 the list in another order is the same list", "addresses .10 .20", newcomer, `
 			0ms .13 adverts 192 of .20 .10`},
 		{"own address: an advert from it is not processed, reported once", "", backup, `

@@ -58,8 +58,11 @@ type Machine struct {
 	owner Sighting
 	// rival is the other owner heard while Active; defence is the Defend against
 	// it, kept so that a duel allocates nothing.
-	rival   Sighting
-	defence Action
+	rival     Sighting
+	rivalTold bool
+	// activeSince is when this node became the owner.
+	activeSince time.Time
+	defence     Action
 	// heard: an advert of the group since start or carrier-up.
 	heard bool
 	// lonelyUntil ends the time in which an owner that heard nobody advertises

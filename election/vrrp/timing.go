@@ -35,6 +35,9 @@ const (
 	// lonelyFor bounds how long an owner that never heard its group advertises
 	// the lowest value of its band.
 	lonelyFor = 60 * time.Second
+	// lastWords is how long after a takeover an advert of an inferior owner may be
+	// the one that was replaced, yielding.
+	lastWords = time.Second
 	// probeTimeout bounds a probe whose result never comes.
 	probeTimeout = 500 * time.Millisecond
 	// probeLate is how late a probe may end and still prove something: a node that

@@ -102,6 +102,7 @@ func (s *script) tookOver(healthy bool) time.Time {
 	s.step(now, Tick{})
 	s.step(now, Held{Attempt: s.m.attempt})
 	s.mustBe(Active)
+	s.m.activeSince = now.Add(-lastWords)
 	return now
 }
 
