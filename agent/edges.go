@@ -25,8 +25,9 @@ type Edges struct {
 // AdvertSockets opens sockets for adverts.
 type AdvertSockets interface {
 	// Open opens the socket of an interface and family. Until it is closed,
-	// wake is called whenever it may have frames. Wake must not block.
-	Open(interfaceName string, ipv6 bool, wake func()) (AdvertSocket, error)
+	// ready, of capacity 1 and shared by all, gets a value whenever it may have
+	// frames.
+	Open(interfaceName string, ipv6 bool, ready chan struct{}) (AdvertSocket, error)
 }
 
 // AdvertSocket carries the adverts of all groups on one interface and family.

@@ -37,7 +37,7 @@ func (*wire) Close() error                              { return nil }
 // idle are edges that do nothing, for a loop that is driven by hand.
 type idle struct{ *wire }
 
-func (i idle) Open(string, bool, func()) (AdvertSocket, error) { return i.wire, nil }
+func (i idle) Open(string, bool, chan struct{}) (AdvertSocket, error) { return i.wire, nil }
 func (idle) Hold(context.Context, string, []netip.Addr, time.Duration, time.Time) (bool, error) {
 	return false, nil
 }

@@ -260,7 +260,7 @@ func (g *group) join(now time.Time, i Interface) cause {
 		return cause{reason: election.NoInterface, detail: fmt.Sprintf("%s is on %s with the same VRID, %d; give one of them another", other.cfg.Name, i.Name, g.cfg.VRRP.VRID)}
 	}
 	if l.sockets[f] == nil {
-		s, err := a.edges.Sockets.Open(i.Name, g.ipv6(), a.awake)
+		s, err := a.edges.Sockets.Open(i.Name, g.ipv6(), a.wake)
 		if err != nil {
 			a.dropIfUnused(l)
 			return cause{reason: election.NoInterface, detail: fmt.Sprintf("open the advert socket on %s: %v", i.Name, err)}

@@ -192,7 +192,7 @@ func (p *process) gone() bool {
 }
 
 // Open implements AdvertSockets.
-func (p *process) Open(name string, ipv6 bool, wake func()) (AdvertSocket, error) {
+func (p *process) Open(name string, ipv6 bool, ready chan struct{}) (AdvertSocket, error) {
 	p.lan.mu.Lock()
 	defer p.lan.mu.Unlock()
 	switch {
@@ -200,6 +200,12 @@ func (p *process) Open(name string, ipv6 bool, wake func()) (AdvertSocket, error
 		return nil, fmt.Errorf("open on %s: no such device", name)
 	case p.deaf != nil:
 		return nil, p.deaf
+	}
+	wake := func() {
+		select {
+		case ready <- struct{}{}:
+		default:
+		}
 	}
 	s := &socket{host: p.host, process: p, nic: p.nics[name], ipv6: ipv6, wake: wake, refused: map[string]uint64{}}
 	p.sockets = append(p.sockets, s)

@@ -21,23 +21,13 @@ type sockets struct {
 	group *errgroup.Group
 }
 
-func (s sockets) Open(name string, ipv6 bool, wake func()) (agent.AdvertSocket, error) {
-	socket, err := rawsock.Open(rawsock.Options{Interface: name, IPv6: ipv6})
+func (s sockets) Open(name string, ipv6 bool, ready chan struct{}) (agent.AdvertSocket, error) {
+	socket, err := rawsock.Open(rawsock.Options{Interface: name, IPv6: ipv6, Ready: ready})
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.group.Go(func() error { return socket.Run(ctx) })
-	s.group.Go(func() error {
-		for {
-			select {
-			case <-socket.Ready():
-				wake()
-			case <-ctx.Done():
-				return nil
-			}
-		}
-	})
 	return advertSocket{Socket: socket, cancel: cancel}, nil
 }
 

@@ -43,6 +43,9 @@ type Options struct {
 	Interface string
 	// IPv6 chooses adverts over IPv6 instead of IPv4.
 	IPv6 bool
+	// Ready is the channel behind Socket.Ready, of capacity 1; several sockets may
+	// share one. Nil: the socket makes its own.
+	Ready chan struct{}
 }
 
 // Group returns the multicast group of VRRP: 224.0.0.18 (RFC 9568 5.1.1.2) or

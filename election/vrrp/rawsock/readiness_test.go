@@ -76,7 +76,7 @@ func TestReadiness(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, q := newReadiness(), newQueue()
+				r, q := newReadiness(nil), newQueue()
 				ended := make(chan error, 1)
 				go func() { ended <- r.watch(context.Background(), q.look) }()
 				defer func() {
@@ -115,7 +115,7 @@ func TestReadiness(t *testing.T) {
 
 func TestWatchEndsWithItsContextWhileTheLoopIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, q := newReadiness(), newQueue()
+		r, q := newReadiness(nil), newQueue()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- r.watch(ctx, q.look) }()

@@ -42,11 +42,11 @@ type receiver struct {
 	// broken is the error of a read that will not work again.
 	broken error
 
-	readiness
+	*readiness
 	closing sync.Once
 }
 
-func newReceiver(link *net.Interface, ipv6 bool) (*receiver, error) {
+func newReceiver(link *net.Interface, ipv6 bool, ready chan struct{}) (*receiver, error) {
 	program, err := filter(ipv6)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func newReceiver(link *net.Interface, ipv6 bool) (*receiver, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	r := &receiver{name: link.Name, ipv6: ipv6, conn: conn, raw: raw, readiness: newReadiness()}
+	r := &receiver{name: link.Name, ipv6: ipv6, conn: conn, raw: raw, readiness: newReadiness(ready)}
 	r.read = r.readOne
 	if err := r.enlargeBuffer(); err != nil {
 		return nil, errors.Join(err, conn.Close())

@@ -32,7 +32,7 @@ func open(o Options) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := newReceiver(link, o.IPv6)
+	in, err := newReceiver(link, o.IPv6, o.Ready)
 	if err != nil {
 		return nil, err
 	}
