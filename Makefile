@@ -40,7 +40,9 @@ check: ## the fast part: format, vet, unit tests
 .PHONY: test
 test: deps build ## every test, with real peers
 	$(GO) vet ./...
+	$(GO) mod tidy -diff
 	$(GO) test $$($(GO) list ./... | grep -v -e internal/lab -e internal/e2e)
+	$(GO) test -race -short ./agent ./control ./election/... ./metrics
 	$(GO) test -p 1 -timeout 40m $(NETWORK)
 
 .PHONY: e2e

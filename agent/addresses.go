@@ -114,7 +114,10 @@ func (g *group) holding(now time.Time, done applied) {
 	o := done.order
 	if done.created && o.attempt == 0 && slices.Equal(g.held, o.addrs) {
 		g.counters.Restored.Add(1)
-		g.log.Warn("the VIP had been removed from the interface by someone else; it was put back", "interface", o.interfaceName)
+		if g.restoredAt.IsZero() || now.Sub(g.restoredAt) >= repeatPause {
+			g.restoredAt = now
+			g.log.Warn("the VIP had been removed from the interface by someone else; it was put back. Find out who with ip monitor address: keepalived, networkd, NetworkManager or another vipd", "interface", o.interfaceName)
+		}
 	}
 	g.held = o.addrs
 	g.unheldSince, g.unheldWhy = time.Time{}, ""

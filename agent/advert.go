@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"fmt"
 	"maps"
+	"net"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -11,8 +14,11 @@ import (
 const (
 	// framesPerTurn bounds the work of one turn of the loop under a flood.
 	framesPerTurn = 4096
-	// sendErrorPause keeps a persisting send error to a line a minute.
-	sendErrorPause = time.Minute
+	// repeatPause keeps what goes on and on to a line a minute.
+	repeatPause = time.Minute
+	// strayFresh is how long an advert that was not for this node explains why it
+	// hears none.
+	strayFresh = time.Minute
 )
 
 // awake makes the loop look at its sockets.
@@ -68,6 +74,7 @@ func (a *Agent) deliver(now time.Time, l *link, f int) {
 	g := l.groups[f][a.packet.VRID]
 	if g == nil {
 		a.discard("unknown-vrid")
+		a.noteStray(now, l.groups[f][:])
 		return
 	}
 	if !a.frame.Dst.IsMulticast() && !a.interfaces[l.name].has(a.frame.Dst) {
@@ -76,11 +83,42 @@ func (a *Agent) deliver(now time.Time, l *link, f int) {
 	}
 	if g.unicast() && !g.isPeer() {
 		a.discard("unknown-peer")
+		g.stray = stray{from: a.frame.Src, vrid: a.packet.VRID, at: now}
 		return
 	}
 	g.counters.AdvertsReceived.Add(1)
 	g.counters.lastAdvert.Store(int64(now.Sub(a.started)))
 	g.step(now, vrrp.Advert{From: a.frame.Src, Packet: &a.packet})
+}
+
+// stray is an advert for this group's VIP that this node does not process.
+type stray struct {
+	from netip.Addr
+	vrid uint8
+	at   time.Time
+}
+
+// noteStray remembers, for the groups whose VIP the advert at hand lists, that
+// it came with another VRID.
+func (a *Agent) noteStray(now time.Time, groups []*group) {
+	for _, g := range groups {
+		if g != nil && slices.Contains(a.packet.Addresses, g.advertised[0]) {
+			g.stray = stray{from: a.frame.Src, vrid: a.packet.VRID, at: now}
+		}
+	}
+}
+
+// whyUnheard is the likely cause that no adverts of a VIP in use are heard, and
+// its mend.
+func (g *group) whyUnheard(now time.Time) string {
+	switch s := g.stray; {
+	case s.at.IsZero() || now.Sub(s.at) >= strayFresh:
+		return "if a member has it, its adverts do not arrive: look at multicast filters, or at its list of peers"
+	case s.vrid != g.cfg.VRRP.VRID:
+		return fmt.Sprintf("%v advertises it with VRID %d, this node has %d: make vrrp.vrid equal", s.from, s.vrid, g.cfg.VRRP.VRID)
+	default:
+		return fmt.Sprintf("%v advertises it, and is not in this node's vrrp.peers or peers_file", s.from)
+	}
 }
 
 // discard counts a packet that is not processed. It is never logged: anyone on
@@ -101,6 +139,9 @@ func (g *group) isPeer() bool {
 	src := g.agent.frame.Src
 	return slices.Contains(g.cfg.VRRP.Peers, src) || slices.Contains(g.filePeers, src)
 }
+
+// sender is the MAC from which the frame at hand came.
+func (g *group) sender() string { return net.HardwareAddr(g.agent.frame.MAC[:]).String() }
 
 // sendAdvert sends the advert to the multicast group or to each peer.
 func (g *group) sendAdvert(now time.Time, s *vrrp.SendAdvert) {
@@ -132,7 +173,7 @@ func (g *group) sent(now time.Time, err error) {
 	if err == nil {
 		return
 	}
-	if !g.sendErrorAt.IsZero() && now.Sub(g.sendErrorAt) < sendErrorPause {
+	if !g.sendErrorAt.IsZero() && now.Sub(g.sendErrorAt) < repeatPause {
 		return
 	}
 	g.sendErrorAt = now

@@ -26,6 +26,8 @@ type Options struct {
 	Load  func() (*config.Config, error)
 	Edges Edges
 	Log   *slog.Logger
+	// LogLevel is Log's; Reload sets it.
+	LogLevel *slog.LevelVar
 }
 
 // Agent is the daemon's core. Its exported methods are safe for concurrent use;
@@ -122,8 +124,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 func (a *Agent) start(now time.Time) {
 	a.started = now
-	a.loop.ReloadOK.Store(true)
-	a.loop.ReloadTime.Store(now.Unix())
+	a.loop.reloaded(now)
 	drained, err := a.edges.Mark.Load()
 	if err != nil {
 		a.log.Warn("the drained mark cannot be read; this node is taken for drained until vipd undrain", "error", err)

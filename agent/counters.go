@@ -50,6 +50,12 @@ type LoopCounters struct {
 	ReloadTime atomic.Int64
 }
 
+// reloaded notes that a configuration was taken over.
+func (l *LoopCounters) reloaded(now time.Time) {
+	l.ReloadOK.Store(true)
+	l.ReloadTime.Store(now.Unix())
+}
+
 // countIn adds one to m[k], for readers that load the map as a whole.
 func countIn[K comparable](p *atomic.Pointer[map[K]uint64], k K, n uint64) {
 	next := map[K]uint64{}

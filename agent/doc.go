@@ -5,7 +5,7 @@
 //	netlink - links    │   ┌──────── Agent.Run ───────┐ │ hold/release/announce -> applier -> netlink, ARP/NDP
 //	probes  - health   ├──►│ machine.Step -> actions  ├─►│ questions -> prober
 //	applier - results  │   │ one deadline, one timer  │ │ drained mark -> disk
-//	control - requests ┘   └──────────────────────────┘ └ snapshot (atomic pointer) -> control, metrics
+//	control - requests ┘   └──────────────────────────┘ └ status, history -> control, metrics
 //
 // The loop never waits: whatever may block runs in a goroutine of its own and
 // comes back as an event. Sockets are drained by the loop itself, so that it

@@ -176,6 +176,7 @@ func (a *Agent) beginDrain(now time.Time, op *drain) error {
 	}
 	op.endsAt = now.Add(timeout)
 	for _, g := range groups {
+		g.log.Info("a drain begins", "timeout", timeout, "force", op.request.Force)
 		op.add(now, g)
 	}
 	if op.request.Force {
@@ -273,6 +274,9 @@ func (a *Agent) advanceDrain(now time.Time, op *drain) {
 
 func (op *drain) end(result DrainResult) {
 	op.ended = true
+	for _, g := range op.groups {
+		g.log.Info("the drain ended", "result", string(result))
+	}
 	op.result <- result
 }
 

@@ -172,7 +172,7 @@ func TestFrozenLoneOwnerGoesOnAfterListening(t *testing.T) {
 		await(t, "the owner goes on", func() bool { return len(l.times(frozen, "cp11", "announces 192.0.2.10")) > 0 })
 		a.tells(
 			"init -> backup: startup", "backup -> owner: nobody-heard",
-			"owner -> owner: late", "owner -> owner: late",
+			"owner -> owner: late",
 		)
 		if got := a.status("apiserver").Counters.Restored.Load(); got != 0 {
 			t.Errorf("%d addresses count as removed by someone else", got)
@@ -397,6 +397,9 @@ func TestForeignGroupUnderTheSameVRID(t *testing.T) {
 		time.Sleep(time.Minute)
 		if !a.seated() || !foreign.is(StateOwner) {
 			t.Error("groups that have no address in common disturb each other")
+		}
+		if got := a.logged("mac=02:00:00:00:00:0d"); len(got) != 1 {
+			t.Errorf("the other station is told by its MAC once, not like this: %q", got)
 		}
 	})
 }

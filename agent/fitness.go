@@ -18,6 +18,8 @@ type fitness struct {
 	unheld      string
 	certificate *CertificateStatus
 	shown       []CheckStatus
+	// told is the reason that the log told last.
+	told string
 	// epoch tells results of a former list of checks from present ones.
 	epoch int
 	end   func()
@@ -127,7 +129,7 @@ func (g *group) checked(now time.Time, ev checked) {
 	if f.note(now, r) && r.Warning != "" {
 		g.log.Warn("a health check works, with a warning", "check", r.Check, "warning", r.Warning)
 	}
-	if f.healthy() != before {
+	if f.healthy() != before || !f.healthy() && f.why() != f.told {
 		g.judge(now)
 	}
 }
@@ -162,6 +164,7 @@ func (f *fitness) note(now time.Time, r ProbeResult) bool {
 // judge tells the machine and the log that this node's fitness changed.
 func (g *group) judge(now time.Time) {
 	healthy, why := g.fitness.healthy(), g.fitness.why()
+	g.fitness.told = why
 	if healthy {
 		g.log.Info("this node is healthy for the VIP", "detail", why)
 	} else {

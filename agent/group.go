@@ -75,6 +75,8 @@ type group struct {
 	unicastTo   []netip.Addr
 	buffer      []byte
 	sendErrorAt time.Time
+	restoredAt  time.Time
+	stray       stray
 	counters    *Counters
 	// endFollowing ends the goroutine that follows peers_file.
 	endFollowing func()
@@ -239,17 +241,17 @@ func (g *group) perform(now time.Time, act vrrp.Action) {
 	case vrrp.Probe:
 		g.probe(act.Attempt)
 	case vrrp.Transition:
-		g.transition(act)
+		g.transition(now, act)
 	case vrrp.Report:
-		g.report(act)
+		g.report(now, act)
 	default:
 		panic("agent: unhandled action")
 	}
 }
 
-func (g *group) transition(t vrrp.Transition) {
+func (g *group) transition(now time.Time, t vrrp.Transition) {
 	g.log.Debug("election", "from", t.From.String(), "to", t.To.String(), "reason", t.Reason, "detail", t.Detail)
-	internal := t.To == vrrp.Displacing || t.To == vrrp.Probing && t.Reason != election.VIPAnswered
+	internal := t.To == vrrp.Displacing || t.To == vrrp.Listening || t.To == vrrp.Probing && t.Reason != election.VIPAnswered
 	if internal {
 		return
 	}
@@ -260,6 +262,9 @@ func (g *group) transition(t vrrp.Transition) {
 		return // down and up again in one turn: told is why it went down
 	}
 	g.why = cause{reason: t.Reason, detail: t.Detail, told: t.Reason == election.VIPAnswered || t.Reason == election.Late}
+	if t.Reason == election.VIPAnswered {
+		g.why.detail += "; " + g.whyUnheard(now)
+	}
 	if t.Reason == election.Unwell {
 		g.why.detail = g.fitness.why() + "; " + t.Detail
 		if g.fitness.unheld != "" {
@@ -268,18 +273,20 @@ func (g *group) transition(t vrrp.Transition) {
 	}
 }
 
-func (g *group) report(r vrrp.Report) {
+// report logs what the machine found. Those that name a MAC are about the advert
+// at hand.
+func (g *group) report(now time.Time, r vrrp.Report) {
 	switch r.Kind {
 	case vrrp.Foreign:
-		g.log.Warn("another group uses this VIP's VRID on the segment; its adverts are ignored", "from", r.From, "detail", r.Detail)
+		g.log.Warn("another group uses this VIP's VRID on the segment; its adverts are ignored", "from", r.From, "mac", g.sender(), "detail", r.Detail)
 	case vrrp.Differs:
-		g.log.Warn("a member of the group lists other addresses; make the configurations equal", "from", r.From, "detail", r.Detail)
+		g.log.Warn("a member of the group lists other addresses; make the configurations equal", "from", r.From, "mac", g.sender(), "detail", r.Detail)
 	case vrrp.Rival:
-		g.log.Warn("another node advertises as owner of the VIP too; the better one stays", "from", r.From, "detail", r.Detail)
+		g.log.Warn("another node advertises as owner of the VIP too; the better one stays", "from", r.From, "mac", g.sender(), "detail", r.Detail)
 	case vrrp.Answered:
-		g.log.Warn("the VIP is in use by a station that sends no adverts; it is not claimed. If that is a member, its adverts do not arrive: look at multicast filters, or at its list of peers", "detail", r.Detail)
+		g.log.Warn("the VIP is in use by another station; it is not claimed", "detail", r.Detail, "mend", g.whyUnheard(now))
 	case vrrp.OwnAddress:
-		g.log.Warn("another station uses this node's own address", "address", r.From, "detail", r.Detail)
+		g.log.Warn("another station uses this node's own address; find it by its MAC and give it another", "address", r.From, "mac", g.sender(), "detail", r.Detail)
 	case vrrp.Undone:
 		g.log.Warn("the VIP could not be taken over from its living owner; it stays there", "owner", r.From, "detail", r.Detail)
 	}

@@ -27,9 +27,9 @@ type host struct {
 
 	// stall is how long each call that changes addresses takes.
 	stall time.Duration
-	// refused, muted, unheard and deaf make holding, sending, announcing and
-	// opening sockets fail.
-	refused, muted, unheard, deaf error
+	// refused, muted, unheard, deaf and blind make holding, sending, announcing,
+	// opening sockets and watching for claimants fail.
+	refused, muted, unheard, deaf, blind error
 	// mark is the drained mark; unreadable makes loading it fail, unwritable
 	// storing it.
 	mark                   Drained

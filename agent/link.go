@@ -277,18 +277,7 @@ func (g *group) join(now time.Time, i Interface) cause {
 func (a *Agent) newLink(i Interface) *link {
 	l := &link{name: i.Name, index: i.Index}
 	a.links[i.Name] = l
-	watched := func(addr netip.Addr) bool {
-		_, ok := (*a.watched.Load())[addr]
-		return ok
-	}
-	l.endClaims = a.spawn(func(ctx context.Context) {
-		err := a.edges.Claims.WatchClaims(ctx, l.name, watched, func(addr netip.Addr, mac string) {
-			a.Post(ctx, claimed{link: l.name, addr: addr, mac: mac})
-		})
-		if err != nil && ctx.Err() == nil {
-			a.log.Warn("other claimants of VIPs are not seen", "interface", l.name, "error", err)
-		}
-	})
+	l.endClaims = a.spawn(func(ctx context.Context) { a.watchClaims(ctx, l.name) })
 	return l
 }
 

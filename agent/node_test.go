@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,12 +45,42 @@ type node struct {
 	// probes are what health checks find; a check that is not there is well.
 	probes map[string]ProbeResult
 	probe  feed[struct{}]
+	// log is what the daemon logged.
+	log record
+}
+
+// record keeps what is written to it. Its lines belong to the segment's lock.
+type record struct {
+	lan   *lan
+	lines []string
+}
+
+func (r *record) Write(line []byte) (int, error) {
+	r.lan.mu.Lock()
+	defer r.lan.mu.Unlock()
+	r.lines = append(r.lines, string(line))
+	return len(line), nil
+}
+
+// logged are the lines that the daemon logged with the text in them.
+func (n *node) logged(text string) []string {
+	synctest.Wait()
+	n.lan.mu.Lock()
+	defer n.lan.mu.Unlock()
+	var found []string
+	for _, line := range n.log.lines {
+		if strings.Contains(line, text) {
+			found = append(found, line)
+		}
+	}
+	return found
 }
 
 // process is one life of the daemon. It implements its edges.
 type process struct {
 	*node
 	agent *Agent
+	level slog.LevelVar
 	stop  func()
 	ended chan struct{}
 	err   error
@@ -67,7 +99,7 @@ func (l *lan) node(last byte, file string) *node {
 
 // bare adds a host on which the daemon does not run yet.
 func (l *lan) bare(last byte, file string) *node {
-	n := &node{host: l.host(last), t: l.t, file: file, files: map[string]string{}, probes: map[string]ProbeResult{}}
+	n := &node{host: l.host(last), t: l.t, file: file, files: map[string]string{}, probes: map[string]ProbeResult{}, log: record{lan: l}}
 	l.t.Cleanup(n.terminate)
 	return n
 }
@@ -86,6 +118,7 @@ func (n *node) start() {
 		n.t.Fatal(err)
 	}
 	p := &process{node: n, ended: make(chan struct{})}
+	output := io.MultiWriter(n.t.Output(), &n.log)
 	n.process = p
 	var ctx context.Context
 	ctx, p.stop = context.WithCancel(context.Background())
@@ -95,7 +128,7 @@ func (n *node) start() {
 			Sockets: p, Addresses: p, Announcer: p, Prober: p,
 			Claims: p, Health: p, Files: p, Mark: n,
 		},
-		Log: slog.New(slog.NewTextHandler(n.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.name),
+		Log: slog.New(slog.NewTextHandler(output, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.name), LogLevel: &p.level,
 	})
 	go func() {
 		p.err = p.agent.Run(ctx)
@@ -273,6 +306,12 @@ func (p *process) Probe(ctx context.Context, _ string, addr netip.Addr) (string,
 
 // WatchClaims implements Claims.
 func (p *process) WatchClaims(ctx context.Context, _ string, watched func(netip.Addr) bool, fn func(netip.Addr, string)) error {
+	p.lan.mu.Lock()
+	blind := p.blind
+	p.lan.mu.Unlock()
+	if blind != nil {
+		return blind
+	}
 	p.claims.follow(ctx.Done(), func() {}, func(c claimed) {
 		if watched(c.addr) {
 			fn(c.addr, c.mac)

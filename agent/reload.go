@@ -68,8 +68,8 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 		a.joinDrains(now, a.addGroup(now, *vipNamed(next, name)))
 	}
 	slices.SortStableFunc(a.groups, func(x, y *group) int { return place(next, x) - place(next, y) })
-	a.loop.ReloadOK.Store(true)
-	a.loop.ReloadTime.Store(now.Unix())
+	a.loop.reloaded(now)
+	a.opts.LogLevel.Set(next.Log.Level)
 	a.log.Info("configuration reloaded", "added", diff.Added, "removed", diff.Removed, "changed", changes(diff), "unchanged", diff.Unchanged)
 	if len(diff.Restart) > 0 {
 		a.log.Warn("some keys take effect at the next start of vipd", "keys", diff.Restart)

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -296,6 +298,26 @@ vips:
 		a.mustReload(apiserver)
 		if !a.status("apiserver").Healthy {
 			t.Error("a check that is gone decides")
+		}
+	})
+}
+
+func TestReloadOfTheLogLevel(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lan) {
+		a := l.node(11, apiserver)
+		a.awaitSeated()
+		level := &a.process.level
+		a.mustReload("log: {level: warn}\n" + apiserver)
+		if level.Level() != slog.LevelWarn {
+			t.Errorf("after the reload the level is %v", level)
+		}
+		a.process.stop()
+		synctest.Wait()
+		if err := a.reload("log: {level: error}\n" + apiserver); !errors.Is(err, ErrStopping) {
+			t.Fatalf("error %v", err)
+		}
+		if level.Level() != slog.LevelWarn {
+			t.Errorf("after a reload that was refused the level is %v", level)
 		}
 	})
 }

@@ -67,7 +67,7 @@ type VIPStatus struct {
 	// DuplicateOwner: another station claims the VIP while this node owns it.
 	DuplicateOwner bool `json:"duplicate_owner"`
 
-	// Counters is for metrics; it counts on while the snapshot is read.
+	// Counters is for metrics; it counts on while the status is read.
 	Counters *Counters `json:"-"`
 }
 

@@ -16,6 +16,6 @@
 // key. Keys are known from one place, schema.go: reading, writing, comparing
 // and the test of the documentation all go by it.
 //
-// The package is pure but for load.go: [Load] reads the file, and [Parse] asks
+// The package is pure but for load.go: [Load] and [SocketOf] read the file, and [Parse] asks
 // for the host name when the file names no node.
 package config

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // This file is the package's edge: what it asks the system for stands here.
@@ -26,3 +28,22 @@ func Load(path string) (*Config, error) {
 
 // hostname is what the node is called when the file does not say.
 func hostname() (string, error) { return os.Hostname() }
+
+// SocketOf is control.socket as a configuration file has it, whatever else is
+// wrong with the file: commands must find the daemon that runs on an older
+// version of it. Empty: the file cannot be read, or does not say.
+func SocketOf(path string) string {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return ""
+	}
+	var said struct {
+		Control struct {
+			Socket string `yaml:"socket"`
+		} `yaml:"control"`
+	}
+	if err := yaml.Unmarshal(data, &said); err != nil {
+		return ""
+	}
+	return said.Control.Socket
+}

@@ -189,7 +189,7 @@ func (c *Client) unreached(ctx context.Context, err error) error {
 	}
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w: nothing listens on %s; start it (systemctl start vipd), or name its socket with --socket", ErrNotRunning, c.socket)
+		return fmt.Errorf("%w: nothing listens on %s; start it (systemctl start vipd), or name its socket with --socket if the configuration cannot be read", ErrNotRunning, c.socket)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return fmt.Errorf("%w: %s is for root and %s; run the command as one of these", ErrDenied, c.socket, groupOf(c.socket))
 	case ctx.Err() != nil:

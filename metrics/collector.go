@@ -118,7 +118,7 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect reads one snapshot.
+// Collect reads one status.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	status := c.source.Status()
 	c.buildInfo.send(ch, 1, status.Version, c.goVersion)

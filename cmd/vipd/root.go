@@ -124,8 +124,8 @@ func (g *globals) socket() string {
 	if g.socketPath != "" {
 		return g.socketPath
 	}
-	if c, err := config.Load(g.configPath); err == nil && c.Control.Socket != "" {
-		return c.Control.Socket
+	if socket := config.SocketOf(g.configPath); socket != "" {
+		return socket
 	}
 	return defaultSocket
 }

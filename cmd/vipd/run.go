@@ -38,14 +38,7 @@ func newRunCommand(g *globals) *cobra.Command {
 			for _, warning := range config.Warnings(loaded, host) {
 				log.Warn(warning)
 			}
-			d := daemon{config: loaded, path: g.configPath, log: log}
-			d.load = func() (*config.Config, error) {
-				next, err := g.load()
-				if err == nil {
-					level.Set(next.Log.Level)
-				}
-				return next, err
-			}
+			d := daemon{config: loaded, path: g.configPath, load: g.load, log: log, level: level}
 			return d.run(c.Context())
 		},
 	}
@@ -66,9 +59,10 @@ func newLog(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
 type daemon struct {
 	config *config.Config
 	// path is the configuration file's; load reads it anew.
-	path string
-	load func() (*config.Config, error)
-	log  *slog.Logger
+	path  string
+	load  func() (*config.Config, error)
+	log   *slog.Logger
+	level *slog.LevelVar
 }
 
 // run runs until ctx ends, and hands the VIPs over before it returns.
@@ -103,7 +97,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
 			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir),
 		},
-		Log: d.log,
+		Log: d.log, LogLevel: d.level,
 	})
 	g.Go(func() error { return watchInterfaces(inner, a) })
 	g.Go(func() error { return d.signals(inner, a) })

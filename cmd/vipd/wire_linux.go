@@ -62,7 +62,17 @@ func (p prober) Probe(ctx context.Context, name string, addr netip.Addr) (string
 type claims struct{}
 
 func (claims) WatchClaims(ctx context.Context, name string, watched func(netip.Addr) bool, fn func(netip.Addr, string)) error {
-	return vip.WatchClaims(ctx, name, watched, func(c vip.Claim) { fn(c.Addr, c.MAC.String()) })
+	return vip.WatchClaims(ctx, name, watched, ofOwners(fn))
+}
+
+// ofOwners drops tentative claims: who only asks whether the address is free is
+// no second owner, and the kernel of the one that holds it answers.
+func ofOwners(fn func(netip.Addr, string)) func(vip.Claim) {
+	return func(c vip.Claim) {
+		if !c.Tentative {
+			fn(c.Addr, c.MAC.String())
+		}
+	}
 }
 
 type healthProber struct{}

@@ -47,7 +47,8 @@ func (m *Machine) noticeLateness(now time.Time) bool {
 	if late <= ActiveDownInterval(m.cfg.Interval, m.Priority(now)) {
 		return false
 	}
-	m.enter(Listening, election.Late, fmt.Sprintf("the daemon could not run for %v; listening before it adverts again", late.Round(time.Millisecond)))
+	m.lateBy = late.Round(time.Millisecond)
+	m.enter(Listening, election.Late, fmt.Sprintf("the daemon could not run for %v; listening before it adverts again", m.lateBy))
 	m.deadline = now.Add(m.cfg.Interval + SkewTime(m.cfg.Interval, m.Priority(now)))
 	return true
 }
@@ -62,8 +63,8 @@ func (m *Machine) keepPace(now, due time.Time) {
 }
 
 // resume makes a late owner speak again and tell the segment.
-func (m *Machine) resume(now time.Time, detail string) {
-	m.enter(Active, election.Late, detail)
+func (m *Machine) resume(now time.Time) {
+	m.enter(Active, election.Late, fmt.Sprintf("the daemon could not run for %v, and nobody fit took over meanwhile", m.lateBy))
 	m.sendAdvert(now)
 	m.hold(false)
 }
@@ -77,6 +78,9 @@ func (m *Machine) hearAsOwner(now time.Time, from netip.Addr, p *Packet) {
 	if m.state == Listening && m.duty == Serve && p.Priority != PriorityResigned && BandOf(p.Priority) >= BandOf(mine) {
 		m.yieldLate(now, from, p)
 		return
+	}
+	if m.state == Listening && m.duty == Serve {
+		return // what was queued may be old: the advert that ends the wait settles it
 	}
 	if beats(p.Priority, from, mine, m.own) {
 		m.stepDown(now, from, p, mine, lonely)
@@ -112,7 +116,7 @@ func (m *Machine) tellRival(now time.Time, from netip.Addr, theirs, mine uint8) 
 // assert advertises at once, so that an inferior owner steps down.
 func (m *Machine) assert(now time.Time) {
 	if m.state == Listening {
-		m.resume(now, "the other owner is inferior")
+		m.resume(now)
 		return
 	}
 	m.sendAdvert(now)
@@ -142,7 +146,7 @@ func (m *Machine) stepDown(now time.Time, to netip.Addr, p *Packet, mine uint8, 
 // yieldLate: late means lost. Who took over meanwhile has the clients, so a late
 // owner does not duel inside its band: that would move the VIP once more.
 func (m *Machine) yieldLate(now time.Time, to netip.Addr, p *Packet) {
-	m.yield(now, to, p, election.Late, fmt.Sprintf("%v took over while this daemon could not run", to))
+	m.yield(now, to, p, election.Late, fmt.Sprintf("%v took over while this daemon could not run for %v", to, m.lateBy))
 }
 
 func (m *Machine) yield(now time.Time, to netip.Addr, p *Packet, reason election.Reason, detail string) {

@@ -55,7 +55,8 @@ func TestDuel(t *testing.T) {
 		{"duel: one that begins again is reported again", "", owner, `
 			50ms .11 adverts 100 -> report rival by .11; advert 192; defend against .11
 			1s   tick            -> active to listening, late
-			1s   .11 adverts 100 -> report rival by .11; listening to active, late; advert 192; hold 2; defend against .11`},
+			1125ms timer         -> listening to active, late; advert 192; hold 2
+			1130ms .11 adverts 100 -> report rival by .11; advert 192; defend against .11`},
 		{"duel: the last word of an owner that was just displaced makes no report", "", lonelyOwner, `
 			10ms  .11 adverts 100 -> advert 192; defend against .11
 			110ms .11 adverts 100 -> advert 192; defend against .11`},
@@ -138,12 +139,17 @@ func TestLateOwner(t *testing.T) {
 			5s     tick -> active to listening, late
 			5050ms drain
 			5060ms .13 adverts 192 -> listening to backup, drain; release`},
-		{"late: an owner of a lower band heard meanwhile: speak at once", "", owner, `
+		{"late: an owner of a lower band heard meanwhile may be an old advert: listen on, then speak", "", owner, `
 			5s     tick -> active to listening, late
-			5050ms .11 adverts 100 -> report rival by .11; listening to active, late; advert 192; hold 2; defend against .11`},
-		{"late: one that resigns is heard meanwhile: speak at once", "", owner, `
+			5050ms .11 adverts 100
+			5125ms timer -> listening to active, late; advert 192; hold 2`},
+		{"late: a queue that tells of a successor's past and present: go by the present", "", owner, `
+			5s .11 adverts 100 -> active to listening, late
+			5s .11 adverts 192 -> listening to backup, late; release`},
+		{"late: one that resigns is heard meanwhile: listen on, then speak", "", owner, `
 			5s     tick -> active to listening, late
-			5050ms .11 adverts 0 -> listening to active, late; advert 192; hold 2`},
+			5050ms .11 adverts 0
+			5125ms timer -> listening to active, late; advert 192; hold 2`},
 		{"late: a better owner's advert that had queued up: step down before any advert", "", owner, `
 			5s .13 adverts 192 -> active to listening, late; listening to backup, late; release
 			5s tick
@@ -198,6 +204,17 @@ func TestDrain(t *testing.T) {
 			330ms drain -> probing to backup, drain
 			340ms probed 1 free
 			340ms no timer`},
+		{"undrain: an owner that was alone and gave up asks again", "", lonelyOwner, `
+			10ms   drain -> advert 1
+			20ms   abandon -> advert 0; release; active to backup, forced
+			6s     undrain
+			6325ms timer -> backup to probing, nobody-heard; probe 3`},
+		{"undrain: what the owner advertised long ago is no reason to displace it", "", newcomer, `
+			0ms    .13 adverts 1
+			10ms   drain
+			6s     undrain
+			6s     timer is at 6.325s
+			6325ms timer -> backup to active, owner-silent; advert 192; hold 1 after silence`},
 		{"undrain: a node that never heard its group asks again", "", newcomer, `
 			10ms   drain
 			1s     undrain

@@ -125,6 +125,10 @@ func (m *Machine) judgeOwner(now time.Time) {
 	if !m.owner.Addr.IsValid() {
 		return
 	}
+	if now.Sub(m.owner.Heard) >= ActiveDownInterval(m.owner.Interval, 0) {
+		m.displaceAt = time.Time{} // there is nobody to be left: silence decides
+		return
+	}
 	theirs, mine := BandOf(m.owner.Priority), election.Unhealthy
 	if m.healthy {
 		mine = election.Healthy
@@ -205,7 +209,7 @@ func (m *Machine) backupTimer(now time.Time) {
 		m.leaveOwner(now)
 		return
 	}
-	if !m.heard {
+	if !m.owner.Addr.IsValid() {
 		m.enter(Probing, election.NobodyHeard, "no adverts heard; asking who answers for the VIP")
 		m.ask(now)
 		return

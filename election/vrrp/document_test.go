@@ -10,29 +10,58 @@ import (
 
 // TestDocumentQuotesRows: each test row that docs/vrrp.md quotes exists.
 func TestDocumentQuotesRows(t *testing.T) {
-	files, err := filepath.Glob("*_test.go")
+	tests := testsIn(t, ".")
+	for _, row := range inDocument(t, `"[^"\n]+"`) {
+		if !strings.Contains(tests, "{"+row[0]+", ") {
+			t.Errorf("docs/vrrp.md quotes %s, and there is no such test row", row[0])
+		}
+	}
+}
+
+// TestDocumentNamesTests: each test of another package that docs/vrrp.md names
+// exists.
+func TestDocumentNamesTests(t *testing.T) {
+	top := filepath.Join("..", "..")
+	tests := map[string]string{
+		"agent":   testsIn(t, filepath.Join(top, "agent")),
+		"vip":     testsIn(t, filepath.Join(top, "vip")),
+		"rawsock": testsIn(t, "rawsock"),
+	}
+	for _, name := range inDocument(t, "`([a-z]+)\\.(Test[A-Za-z0-9]+)`") {
+		if !strings.Contains(tests[name[1]], "\nfunc "+name[2]+"(") {
+			t.Errorf("docs/vrrp.md names %s, and there is no such test", name[0])
+		}
+	}
+}
+
+// testsIn is the text of a package's tests.
+func testsIn(t *testing.T, directory string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(directory, "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var tests strings.Builder
+	var all strings.Builder
 	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		tests.Write(text)
+		all.Write(text)
 	}
-	document, err := os.ReadFile(filepath.Join("..", "..", "docs", "vrrp.md"))
+	return all.String()
+}
+
+// inDocument finds all that docs/vrrp.md has of a kind.
+func inDocument(t *testing.T, pattern string) [][]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "vrrp.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	quoted := regexp.MustCompile(`"[^"\n]+"`).FindAllString(string(document), -1)
-	if len(quoted) == 0 {
-		t.Fatal("docs/vrrp.md quotes no test row")
+	found := regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1)
+	if len(found) == 0 {
+		t.Fatalf("docs/vrrp.md has nothing like %s", pattern)
 	}
-	for _, row := range quoted {
-		if !strings.Contains(tests.String(), "{"+row+", ") {
-			t.Errorf("docs/vrrp.md quotes %s, and there is no such test row", row)
-		}
-	}
+	return found
 }

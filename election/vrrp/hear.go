@@ -44,23 +44,28 @@ func (m *Machine) ours(now time.Time, from netip.Addr, p *Packet) bool {
 	if slices.Equal(p.Addresses, m.cfg.Addresses) {
 		return true
 	}
-	common := 0
-	for _, a := range p.Addresses {
-		if slices.Contains(m.cfg.Addresses, a) {
-			common++
-		}
-	}
-	if common == 0 {
+	isOurs := func(a netip.Addr) bool { return slices.Contains(m.cfg.Addresses, a) }
+	if !slices.ContainsFunc(p.Addresses, isOurs) {
 		if m.foreign.begins(now) {
 			m.act(Report{Kind: Foreign, From: from, Detail: fmt.Sprintf("VRID %d is used for %v too; give one of the groups another vrid", p.VRID, p.Addresses)})
 		}
 		return false
 	}
-	if common == len(p.Addresses) && common == len(m.cfg.Addresses) {
+	if within(p.Addresses, m.cfg.Addresses) && within(m.cfg.Addresses, p.Addresses) {
 		return true // another order
 	}
 	if m.differs.begins(now) {
 		m.act(Report{Kind: Differs, From: from, Detail: fmt.Sprintf("it lists %v, this node %v", p.Addresses, m.cfg.Addresses)})
+	}
+	return true
+}
+
+// within tells whether each of some addresses is among all.
+func within(some, all []netip.Addr) bool {
+	for _, a := range some {
+		if !slices.Contains(all, a) {
+			return false
+		}
 	}
 	return true
 }

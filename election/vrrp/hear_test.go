@@ -37,6 +37,8 @@ func TestHear(t *testing.T) {
 			50ms .14 adverts 200 of .20 -> report differs by .14; active to backup, duel-lost; release; advert 128`},
 		{"7.1 the list in another order is the same list", "addresses .10 .20", newcomer, `
 			0ms .13 adverts 192 of .20 .10`},
+		{"7.1 a list that names one of our addresses twice is another list", "addresses .10 .20", newcomer, `
+			0ms .13 adverts 192 of .10 .10 -> report differs by .13`},
 		{"own address: an advert from it is not processed, reported once", "", backup, `
 			50ms  .12 adverts 254 -> report own address by .12
 			150ms .12 adverts 0

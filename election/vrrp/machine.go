@@ -83,6 +83,7 @@ type Machine struct {
 	// retryAfter keeps a displacement that was undone from being tried again.
 	retryAfter time.Time
 	retries    int
+	lateBy     time.Duration
 	lateStarts int
 
 	attempt uint64
@@ -350,6 +351,6 @@ func (m *Machine) tick(now time.Time) {
 	case Active:
 		m.advertTimer(now)
 	case Listening:
-		m.resume(now, "nobody else advertised meanwhile")
+		m.resume(now)
 	}
 }

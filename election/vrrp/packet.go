@@ -124,7 +124,7 @@ func Parse(f *Frame, p *Packet) error {
 func (p *Packet) Append(b []byte, src, dst netip.Addr) []byte {
 	start := len(b)
 	b = append(b, version3<<4|typeAdvert, p.VRID, p.Priority, byte(len(p.Addresses)))
-	b = binary.BigEndian.AppendUint16(b, uint16(p.Interval/centisecond))
+	b = binary.BigEndian.AppendUint16(b, uint16(p.Interval/centisecond)) //nolint:gosec // 12 bits, see above
 	b = append(b, 0, 0)
 	for _, a := range p.Addresses {
 		if a.Is4() {
@@ -176,7 +176,7 @@ func sumPseudoHeader(sum uint32, src, dst netip.Addr, length int) uint32 {
 		a16 := a.As16()
 		sum = sumBytes(sum, a16[:])
 	}
-	return sum + Protocol + uint32(length)
+	return sum + Protocol + uint32(length) //nolint:gosec // a packet is shorter than 64 KiB
 }
 
 func sumBytes(sum uint32, b []byte) uint32 {

@@ -409,7 +409,7 @@ func (s *simulation) judgeClaim(h *host) {
 		return
 	}
 	for _, o := range s.hosts {
-		if h.answeredBy(o) && !(asked && o.onSince.After(h.probeStart)) {
+		if h.answeredBy(o) && (!asked || !o.onSince.After(h.probeStart)) {
 			s.failf("%v claims the VIP, but %v has answered for it for %v", short(h.own), short(o.own), s.now.Sub(o.onSince))
 		}
 	}

@@ -79,7 +79,7 @@ func replace(path string, b []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(next.Name()) // fails when it was renamed
+	defer func() { _ = os.Remove(next.Name()) }() // fails when it was renamed
 	_, err = next.Write(b)
 	if err == nil {
 		err = next.Sync()

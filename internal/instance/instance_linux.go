@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrRunning: another vipd holds the lock.
+// ErrRunning tells that another vipd holds the lock.
 var ErrRunning = errors.New("another vipd is running")
 
 // Lock is the right to be the only vipd of a state directory. The kernel takes
@@ -21,11 +21,11 @@ type Lock struct{ file *os.File }
 // is missing. It does not wait: while another process has it, the error is
 // ErrRunning.
 func Acquire(directory string) (*Lock, error) {
-	if err := os.MkdirAll(directory, 0o755); err != nil {
+	if err := os.MkdirAll(directory, 0o755); err != nil { //nolint:gosec // the control socket is in it, for a group
 		return nil, fmt.Errorf("make state_dir: %w", err)
 	}
 	path := filepath.Join(directory, "vipd.lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600) //nolint:gosec // the operator names the directory
 	if err != nil {
 		return nil, fmt.Errorf("open the lock in state_dir: %w", err)
 	}

@@ -121,9 +121,9 @@ func (r *receiver) receive(f *vrrp.Frame) bool {
 func (r *receiver) readOne(fd uintptr) {
 	size := uint32(unsafe.Sizeof(r.from))
 	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, fd,
-		uintptr(unsafe.Pointer(&r.buffer[0])), uintptr(len(r.buffer)),
+		uintptr(unsafe.Pointer(&r.buffer[0])), uintptr(len(r.buffer)), //nolint:gosec // see above
 		unix.MSG_DONTWAIT|unix.MSG_TRUNC,
-		uintptr(unsafe.Pointer(&r.from)), uintptr(unsafe.Pointer(&size)))
+		uintptr(unsafe.Pointer(&r.from)), uintptr(unsafe.Pointer(&size))) //nolint:gosec // see above
 	r.length, r.errno = int(n), errno
 }
 

@@ -125,12 +125,12 @@ func (s *sender) prepare() {
 	data := unix.CmsgLen(0)
 	if s.ipv6 {
 		s.to = &s.to6
-		s.control = unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(s.index)})
+		s.control = unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(s.index)}) //nolint:gosec // the kernel gives indexes of 31 bits
 		s.source = s.control[data:][:16]
 		return
 	}
 	s.to = &s.to4
-	s.control = unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(s.index)})
+	s.control = unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(s.index)}) //nolint:gosec // the kernel gives indexes of 31 bits
 	s.source = s.control[data+4:][:4]
 }
 
@@ -211,7 +211,7 @@ func (s *sender) setMembership(fd int, on bool) error {
 			name = unix.IPV6_JOIN_GROUP
 		}
 		return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, name, &unix.IPv6Mreq{
-			Multiaddr: Group(true).As16(), Interface: uint32(s.index),
+			Multiaddr: Group(true).As16(), Interface: uint32(s.index), //nolint:gosec // the kernel gives indexes of 31 bits
 		})
 	}
 	name := unix.IP_DROP_MEMBERSHIP
@@ -219,7 +219,7 @@ func (s *sender) setMembership(fd int, on bool) error {
 		name = unix.IP_ADD_MEMBERSHIP
 	}
 	return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, name, &unix.IPMreqn{
-		Multiaddr: Group(false).As4(), Ifindex: int32(s.index),
+		Multiaddr: Group(false).As4(), Ifindex: int32(s.index), //nolint:gosec // the kernel gives indexes of 31 bits
 	})
 }
 

@@ -153,7 +153,8 @@ func jumbo(t testing.TB, hosts ...*host) {
 }
 
 // isUnreachable reports whether a captured frame is ICMP "protocol unreachable"
-// (RFC 792) or ICMPv6 "unrecognized next header" (RFC 4443 3.4).
+// (RFC 792) or ICMPv6 for a next header that the receiver does not know (type 4,
+// code 1; RFC 4443 3.4).
 func isUnreachable(frame []byte) bool {
 	b := frame[14:]
 	switch binary.BigEndian.Uint16(frame[12:]) {
