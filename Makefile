@@ -43,7 +43,7 @@ test: deps build ## every test, with real peers
 	$(GO) mod tidy -diff
 	$(GO) test $$($(GO) list ./... | grep -v -e internal/lab -e internal/e2e)
 	$(GO) test -race -short ./agent ./control ./election/... ./metrics
-	$(GO) test -p 1 -timeout 40m $(NETWORK)
+	scripts/test-network $(NETWORK)
 
 .PHONY: e2e
 e2e: deps build ## the end-to-end tests only
