@@ -61,7 +61,7 @@ func (h *Holder) Close() error {
 // return [ErrDeadline].
 //
 // created tells that an address was not there, or was there without working, and
-// was added.
+// was added. Packets for it are then taken by this node.
 func (h *Holder) Hold(ctx context.Context, ifname string, addrs []netip.Addr, lifetime time.Duration, deadline time.Time) (created bool, err error) {
 	if lifetime != 0 && lifetime < time.Second {
 		return false, fmt.Errorf("hold %v on %s: lifetime %v is less than the kernel's one second", addrs, ifname, lifetime)
@@ -97,6 +97,10 @@ func (h *Holder) hold(ctx context.Context, ifname string, addrs []netip.Addr, li
 		if err != nil {
 			return false, h.undo(refused(err, link, addr), link, added)
 		}
+	}
+	h.awaitDelivery(ctx, link.Attrs().Name, added)
+	if h.late(deadline) {
+		return false, h.undo(ErrDeadline, link, addrs)
 	}
 	return len(added) > 0, nil
 }

@@ -102,6 +102,20 @@ func TestHoldForEver(t *testing.T) {
 	}
 }
 
+func TestHeldAddressesTakePacketsAtOnce(t *testing.T) {
+	node, _ := newSegment(t)
+	holder := node.holder()
+	for range 50 {
+		mustHold(t, holder, time.Minute)
+		if !holder.delivers("eth0", vip6) {
+			t.Fatalf("%s is held, but the kernel has no local route for it yet", vip6)
+		}
+		if err := holder.Release(t.Context(), "eth0", group); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestHeldAddressesExpireByThemselves(t *testing.T) {
 	node, _ := newSegment(t)
 	told := node.watch()
