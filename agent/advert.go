@@ -88,6 +88,7 @@ func (a *Agent) deliver(now time.Time, l *link, f int) {
 	}
 	g.counters.AdvertsReceived.Add(1)
 	g.counters.lastAdvert.Store(int64(now.Sub(a.started)))
+	g.noteAdvertiser(now, a.frame.Src)
 	g.step(now, vrrp.Advert{From: a.frame.Src, Packet: &a.packet})
 }
 
@@ -129,9 +130,15 @@ func (a *Agent) discard(reason string) { a.discarded[reason]++ }
 func (a *Agent) publishDiscarded() {
 	for _, l := range a.links {
 		a.countRefused(l)
+		for _, p := range l.hellos {
+			if p != nil {
+				a.countRefusedHellos(p)
+			}
+		}
 	}
-	all := maps.Clone(a.discarded)
+	all, hellos := maps.Clone(a.discarded), maps.Clone(a.cluster.discarded)
 	a.loop.Discarded.Store(&all)
+	a.loop.HellosDiscarded.Store(&hellos)
 }
 
 // isPeer tells whether the frame at hand comes from a listed peer.

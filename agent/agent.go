@@ -12,6 +12,7 @@ import (
 
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election/vrrp"
+	"github.com/vipd/vipd/peer"
 )
 
 // Options are what an Agent is made of.
@@ -23,7 +24,12 @@ type Options struct {
 	Version string
 	PID     int
 	// Load reads the configuration anew, for Reload.
-	Load  func() (*config.Config, error)
+	Load func() (*config.Config, error)
+	// Boot and Secret are random, drawn for this life of the daemon.
+	Boot   peer.Boot
+	Secret [32]byte
+	// Keys are those of the configured auth_key_file; nil: it is not set.
+	Keys  *peer.Keyring
 	Edges Edges
 	Log   *slog.Logger
 	// LogLevel is Log's; Reload sets it.
@@ -53,6 +59,7 @@ type Agent struct {
 	view     []config.Interface
 	known    bool
 	drained  Drained
+	cluster  cluster
 	drains   []*drain
 	shutdown *shutdown
 	frame    vrrp.Frame
@@ -87,9 +94,10 @@ func New(o Options) *Agent {
 		interfaces: map[string]Interface{},
 		watchers:   map[*watcher]struct{}{},
 		discarded:  map[string]uint64{},
+		cluster:    newCluster(o),
 	}
 	a.watch()
-	a.last.Store(&Status{Schema: Schema, Node: o.Config.Node, Version: o.Version, PID: o.PID, Config: o.Path, VIPs: []VIPStatus{}})
+	a.last.Store(&Status{Schema: Schema, Node: o.Config.Node, Version: o.Version, PID: o.PID, Config: o.Path, VIPs: []VIPStatus{}, Peers: []PeerStatus{}})
 	return a
 }
 
@@ -112,6 +120,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		defer cancel()
 		a.start(time.Now())
 		a.serve(ctx, inner)
+		a.farewell(time.Now())
 		a.closeLinks()
 		a.publishDiscarded()
 		last := a.status(time.Now())
@@ -137,6 +146,7 @@ func (a *Agent) start(now time.Time) {
 	for _, v := range a.config.VIPs {
 		a.addGroup(now, v)
 	}
+	a.followKeys()
 	a.publish(now)
 }
 
@@ -190,16 +200,18 @@ func arm(t *time.Timer, due time.Time) {
 }
 
 // turn does what is due. Adverts come first: silence is judged only when none
-// is queued.
+// is queued. Hellos come after all that the election does.
 func (a *Agent) turn(now time.Time) {
 	a.receive(now)
 	for _, g := range a.groups {
 		g.tick(now)
 	}
+	a.receiveHellos(now)
 	a.advanceDrains(now)
 	if a.shutdown != nil {
 		a.shutdown.advance(now)
 	}
+	a.sayHello(now)
 	a.publish(now)
 }
 
@@ -215,7 +227,7 @@ func (a *Agent) deadline() time.Time {
 	if a.shutdown != nil {
 		d = earliest(d, a.shutdown.deadline())
 	}
-	return d
+	return earliest(d, a.helloDeadline())
 }
 
 func (a *Agent) handle(now time.Time, ev Event) {
@@ -245,6 +257,8 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		if !ev.group.gone {
 			ev.group.peersRead(now, ev)
 		}
+	case keysRead:
+		a.keysRead(now, ev)
 	case requested:
 		ev.do()
 	default:

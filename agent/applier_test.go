@@ -194,7 +194,7 @@ func TestOrdersAreCarriedOut(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, l *lan) {
+			hushedBubble(t, func(t *testing.T, l *lan) {
 				h := l.host(11)
 				h.configure("eth0", "192.0.2.20/32")
 				row.edges.host = h

@@ -43,7 +43,10 @@ type LoopCounters struct {
 	// Lag is the distribution of the loop's lateness in seconds.
 	Lag Histogram
 	// Discarded counts packets by reason; read and replaced as a whole.
-	Discarded atomic.Pointer[map[string]uint64]
+	Discarded                  atomic.Pointer[map[string]uint64]
+	HellosSent, HellosReceived atomic.Uint64
+	// HellosDiscarded counts hellos by reason; read and replaced as a whole.
+	HellosDiscarded atomic.Pointer[map[string]uint64]
 	// ReloadOK and ReloadTime tell how the last reload went; ReloadTime is the
 	// last success in Unix seconds.
 	ReloadOK   atomic.Bool

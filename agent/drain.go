@@ -175,6 +175,10 @@ func (a *Agent) beginDrain(now time.Time, op *drain) error {
 		timeout = a.config.Drain.Timeout
 	}
 	op.endsAt = now.Add(timeout)
+	if op.refuse(now, groups) {
+		op.end(DrainNoSuccessor)
+		return nil
+	}
 	for _, g := range groups {
 		g.log.Info("a drain begins", "timeout", timeout, "force", op.request.Force)
 		op.add(now, g)
@@ -186,6 +190,36 @@ func (a *Agent) beginDrain(now time.Time, op *drain) error {
 	return nil
 }
 
+// refuse tells whether the operation is known to fail before it begins: nothing
+// is touched then.
+func (op *drain) refuse(now time.Time, groups []*group) bool {
+	refused := false
+	for _, g := range groups {
+		if op.request.Force || !g.machine.Owns() {
+			continue
+		}
+		if why, certain := g.nobodyCan(now); certain {
+			refused = true
+			op.say(now, g, "no healthy successor: %s; this node serves on", why)
+		}
+	}
+	return refused
+}
+
+// hopeless tells why no successor can come any more; certain: for one of the
+// groups it is so.
+func (op *drain) hopeless(now time.Time) (why string, certain bool) {
+	for _, g := range op.groups {
+		if op.request.Force || g.finished || g.gone || !g.machine.Owns() {
+			continue
+		}
+		if why, certain := g.nobodyCan(now); certain {
+			return why, true
+		}
+	}
+	return "", false
+}
+
 // add begins to drain a group.
 func (op *drain) add(now time.Time, g *group) {
 	wait := max(escalateMin, escalateIntervals*g.cfg.VRRP.AdvertInterval)
@@ -195,6 +229,9 @@ func (op *drain) add(now time.Time, g *group) {
 	})
 	if g.machine.Owns() {
 		op.say(now, g, "draining; serving on until a successor is heard")
+		if n, m := g.successor(); n != nil {
+			op.say(now, g, "%s (%v) is asked to take over", n.Name, m.Source)
+		}
 	}
 	g.withdraw(now, election.Drain)
 }
@@ -249,6 +286,7 @@ func (a *Agent) advanceDrains(now time.Time) {
 
 func (a *Agent) advanceDrain(now time.Time, op *drain) {
 	open := 0
+	hopeless, certain := op.hopeless(now)
 	for _, g := range op.groups {
 		if !g.finished {
 			g.advance(now, op)
@@ -267,6 +305,8 @@ func (a *Agent) advanceDrain(now time.Time, op *drain) {
 		op.end(DrainDone)
 	case op.cancelled:
 		a.undo(now, op, DrainCancelled, "the drain was cancelled")
+	case certain:
+		a.undo(now, op, DrainNoSuccessor, "no healthy successor: "+hopeless)
 	case !now.Before(op.endsAt):
 		a.undo(now, op, DrainNoSuccessor, "no healthy successor was heard")
 	}

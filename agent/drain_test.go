@@ -55,7 +55,7 @@ func (d *drainage) told(want ...string) {
 }
 
 func TestDrainWithASuccessor(t *testing.T) {
-	bubble(t, func(t *testing.T, l *lan) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
 		a, b := l.pair(apiserver)
 		began := time.Now()
 		drain := a.drain(DrainRequest{})
@@ -417,7 +417,7 @@ func TestTwoNodesThatDrainAtOnce(t *testing.T) {
 }
 
 func TestTwoDrainsOfOneVIP(t *testing.T) {
-	bubble(t, func(t *testing.T, l *lan) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
 		a, b := l.pair(apiserver)
 		b.die()
 		long, short := a.drain(DrainRequest{Timeout: time.Minute}), a.drain(DrainRequest{VIP: "apiserver", Timeout: 5 * time.Second})
@@ -436,7 +436,7 @@ func TestTwoDrainsOfOneVIP(t *testing.T) {
 }
 
 func TestUndrainCancelsADrainThatRuns(t *testing.T) {
-	bubble(t, func(t *testing.T, l *lan) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
 		a, b := l.pair(apiserver)
 		b.die()
 		drain := a.drain(DrainRequest{})

@@ -8,11 +8,13 @@ import (
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election/vrrp"
 	"github.com/vipd/vipd/health/counter"
+	"github.com/vipd/vipd/peer"
 )
 
 // Edges are what the agent calls to touch the world.
 type Edges struct {
 	Sockets   AdvertSockets
+	Hellos    HelloSockets
 	Addresses Addresses
 	Announcer Announcer
 	Prober    Prober
@@ -41,6 +43,29 @@ type AdvertSocket interface {
 	Multicast(on bool) error
 	// Refused counts the datagrams that were refused below VRRP since the socket
 	// was opened, by reason.
+	Refused() map[string]uint64
+	Close() error
+}
+
+// HelloSockets opens sockets for hellos.
+type HelloSockets interface {
+	// OpenHello opens the socket of an interface and family on a UDP port. Until
+	// it is closed, ready, of capacity 1 and shared by all, gets a value whenever
+	// it may have hellos.
+	OpenHello(interfaceName string, ipv6 bool, port uint16, ready chan struct{}) (HelloSocket, error)
+}
+
+// HelloSocket carries hellos on one interface and family.
+type HelloSocket interface {
+	// Receive reads a hello without blocking; false means that none is queued,
+	// and that wake will be called for the next one.
+	Receive(*peer.Datagram) bool
+	// Send sends one hello without blocking.
+	Send(src, dst netip.Addr, datagram []byte) error
+	// Multicast joins or leaves the group of hellos.
+	Multicast(on bool) error
+	// Refused counts the datagrams that were refused below hellos since the
+	// socket was opened, by reason.
 	Refused() map[string]uint64
 	Close() error
 }

@@ -11,10 +11,24 @@ import (
 	"github.com/vipd/vipd/health/counter"
 )
 
-// bubble runs a story in virtual time.
+// bubble runs a story in virtual time, once where hellos arrive and once where
+// they do not: the election is the same.
 func bubble(t *testing.T, story func(t *testing.T, l *lan)) {
 	t.Helper()
+	t.Run("with hellos", func(t *testing.T) { helloBubble(t, story) })
+	t.Run("without hellos", func(t *testing.T) { hushedBubble(t, story) })
+}
+
+// helloBubble runs a story that is another one without hellos.
+func helloBubble(t *testing.T, story func(t *testing.T, l *lan)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) { story(t, newLAN(t)) })
+}
+
+// hushedBubble runs a story that is another one with hellos.
+func hushedBubble(t *testing.T, story func(t *testing.T, l *lan)) {
+	t.Helper()
+	helloBubble(t, func(t *testing.T, l *lan) { l.hush(); story(t, l) })
 }
 
 // saw compares what happened since a time with what should have, repetitions

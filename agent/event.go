@@ -64,6 +64,13 @@ type peersRead struct {
 	err     error
 }
 
+// keysRead is the content of the key file.
+type keysRead struct {
+	path    string
+	content []byte
+	err     error
+}
+
 // requested runs a caller's function in the loop.
 type requested struct{ do func() }
 
@@ -76,6 +83,7 @@ func (probed) event()           {}
 func (claimed) event()          {}
 func (checked) event()          {}
 func (peersRead) event()        {}
+func (keysRead) event()         {}
 func (requested) event()        {}
 
 // Post tells the loop an event. It waits only while the loop is busy, and

@@ -17,7 +17,9 @@ type fitness struct {
 	// unheld is why the addresses are missing; empty: they are not.
 	unheld      string
 	certificate *CertificateStatus
-	shown       []CheckStatus
+	// liveness is that of the server behind the VIP, as its https checks see it.
+	liveness counter.Liveness
+	shown    []CheckStatus
 	// told is the reason that the log told last.
 	told string
 	// epoch tells results of a former list of checks from present ones.
@@ -56,7 +58,7 @@ func (f *fitness) show(now time.Time, v config.VIP) {
 	}
 	f.shown = next
 	if !slices.ContainsFunc(v.Health, func(c config.Check) bool { return c.Type == config.CheckHTTPS }) {
-		f.certificate = nil
+		f.certificate, f.liveness = nil, counter.Unknown
 	}
 }
 
@@ -144,6 +146,9 @@ func (f *fitness) note(now time.Time, r ProbeResult) bool {
 	s := &f.shown[i]
 	if s.Healthy != v.Healthy {
 		s.Since = now
+	}
+	if s.Type == string(config.CheckHTTPS) {
+		f.liveness = v.Liveness
 	}
 	s.Healthy, s.Alive, s.Error = v.Healthy, v.Liveness == counter.Alive, v.Reason
 	s.LatencySeconds = r.Latency.Seconds()

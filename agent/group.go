@@ -78,6 +78,8 @@ type group struct {
 	restoredAt  time.Time
 	stray       stray
 	counters    *Counters
+	// hello is what hellos say of the group, and what is known by them.
+	hello groupHello
 	// endFollowing ends the goroutine that follows peers_file.
 	endFollowing func()
 }
@@ -154,6 +156,8 @@ func (g *group) prepare() vrrp.Config {
 	slices.SortStableFunc(c.Addresses, func(a, b netip.Addr) int {
 		return linkLocalFirst(a) - linkLocalFirst(b)
 	})
+	g.hello.prepare(g.cfg)
+	g.agent.cluster.stale = true
 	g.advertised = c.Addresses
 	g.unicastTo = nil
 	if g.unicast() {

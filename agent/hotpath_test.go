@@ -11,6 +11,7 @@ import (
 
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election/vrrp"
+	"github.com/vipd/vipd/peer"
 )
 
 // wire is a socket that hands out the same frames again and again and drops what
@@ -34,10 +35,22 @@ func (*wire) Multicast(bool) error                      { return nil }
 func (*wire) Refused() map[string]uint64                { return nil }
 func (*wire) Close() error                              { return nil }
 
+// silence is a socket for hellos that nothing comes out of.
+type silence struct{}
+
+func (silence) Receive(*peer.Datagram) bool               { return false }
+func (silence) Send(netip.Addr, netip.Addr, []byte) error { return nil }
+func (silence) Multicast(bool) error                      { return nil }
+func (silence) Refused() map[string]uint64                { return nil }
+func (silence) Close() error                              { return nil }
+
 // idle are edges that do nothing, for a loop that is driven by hand.
 type idle struct{ *wire }
 
 func (i idle) Open(string, bool, chan struct{}) (AdvertSocket, error) { return i.wire, nil }
+func (idle) OpenHello(string, bool, uint16, chan struct{}) (HelloSocket, error) {
+	return silence{}, nil
+}
 func (idle) Hold(context.Context, string, []netip.Addr, time.Duration, time.Time) (bool, error) {
 	return false, nil
 }
@@ -78,7 +91,7 @@ func turned(tb testing.TB, groups int) (*Agent, *wire) {
 	e := idle{w}
 	a := New(Options{
 		Config: c, Log: slog.New(slog.DiscardHandler),
-		Edges: Edges{Sockets: e, Addresses: e, Announcer: e, Prober: e, Claims: e, Health: e, Files: e, Mark: e},
+		Edges: Edges{Sockets: e, Hellos: e, Addresses: e, Announcer: e, Prober: e, Claims: e, Health: e, Files: e, Mark: e},
 	})
 	a.spawn = func(func(context.Context)) func() { return func() {} }
 	now := time.Now()
@@ -147,6 +160,16 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 			g.step(now, vrrp.Tick{})
 			now = g.machine.Deadline()
 		}); n > 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+	t.Run("hellos that are refused", func(t *testing.T) {
+		a, _ := turned(t, 1)
+		for _, l := range a.links {
+			l.hellos[0].HelloSocket = &flood{payload: []byte("not a hello of any version")}
+		}
+		a.turn(a.started)
+		if n := testing.AllocsPerRun(100, func() { a.turn(a.started) }); n > 0 {
 			t.Errorf("%v allocations", n)
 		}
 	})

@@ -22,6 +22,7 @@ type host struct {
 	nics    map[string]*nic
 	index   int
 	sockets []*socket
+	hellos  []*mailbox
 	events  feed[Event]
 	claims  feed[claimed]
 
@@ -30,6 +31,8 @@ type host struct {
 	// refused, muted, unheard, deaf and blind make holding, sending, announcing,
 	// opening sockets and watching for claimants fail.
 	refused, muted, unheard, deaf, blind error
+	// taken makes opening ports for hellos fail.
+	taken error
 	// mark is the drained mark; unreadable makes loading it fail, unwritable
 	// storing it.
 	mark                   Drained

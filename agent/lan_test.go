@@ -22,6 +22,11 @@ type lan struct {
 	// delay is how long an advert travels; lost tells which do not arrive.
 	delay time.Duration
 	lost  func(from, to *host) bool
+	// hushed: no hello gets through; hidden tells which do not arrive.
+	hushed bool
+	hidden func(from, to *host) bool
+	// lives counts lives of daemons, for what each draws at random.
+	lives uint64
 	// part is the part of a partitioned segment that a host is in; the client is
 	// in part 0.
 	part map[*host]int

@@ -20,6 +20,8 @@ const retryJoin = time.Second
 type Interface struct {
 	Name  string
 	Index int
+	// MAC is zero on interfaces without an Ethernet address.
+	MAC [6]byte
 	// Up: administratively up, and with carrier.
 	Up        bool
 	Addresses []Address
@@ -44,6 +46,9 @@ type link struct {
 	sockets [2]AdvertSocket
 	// refused is what the sockets had refused when they were asked last.
 	refused [2]map[string]uint64
+	// hellos are the ports for hellos by family; nil: none is needed, or it could
+	// not be opened.
+	hellos [2]*helloPort
 	// groups by family and VRID.
 	groups [2][256]*group
 	// endClaims ends the watch for other claimants.
@@ -269,6 +274,7 @@ func (g *group) join(now time.Time, i Interface) cause {
 	}
 	l.groups[f][g.cfg.VRRP.VRID] = g
 	g.link = l
+	a.cluster.stale = true
 	g.rejoinAt = time.Time{}
 	l.setMulticast(f)
 	return cause{}
@@ -291,6 +297,8 @@ func (g *group) unlink() {
 		l.groups[f][g.cfg.VRRP.VRID] = nil
 	}
 	g.link = nil
+	g.hello.forget()
+	g.agent.cluster.stale = true
 	l.setMulticast(f)
 	g.agent.dropIfUnused(l)
 }
@@ -330,6 +338,9 @@ func (a *Agent) closeLink(l *link) {
 		if err := s.Close(); err != nil {
 			a.log.Warn("close the advert socket", "interface", l.name, "error", err)
 		}
+	}
+	for f := range l.hellos {
+		a.closeHellos(l, f)
 	}
 	delete(a.links, l.name)
 }

@@ -122,10 +122,16 @@ func (n *node) start() {
 	n.process = p
 	var ctx context.Context
 	ctx, p.stop = context.WithCancel(context.Background())
+	keys, err := n.keys(c)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	boot, secret := n.lan.random()
 	p.agent = New(Options{
 		Config: c, Path: "vipd.yaml", Version: "test", PID: 1, Load: n.load,
+		Boot: boot, Secret: secret, Keys: keys,
 		Edges: Edges{
-			Sockets: p, Addresses: p, Announcer: p, Prober: p,
+			Sockets: p, Hellos: p, Addresses: p, Announcer: p, Prober: p,
 			Claims: p, Health: p, Files: p, Mark: n,
 		},
 		Log: slog.New(slog.NewTextHandler(output, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.name), LogLevel: &p.level,
@@ -167,7 +173,7 @@ func (n *node) terminate() {
 func (n *node) kill() {
 	n.lan.mu.Lock()
 	n.process.dead = true
-	n.sockets = nil
+	n.sockets, n.hellos = nil, nil
 	n.lan.note(n.host, "is killed")
 	n.lan.mu.Unlock()
 	n.thaw()
@@ -179,7 +185,7 @@ func (n *node) kill() {
 func (n *node) powerOff() {
 	n.lan.mu.Lock()
 	n.process.dead = true
-	n.sockets = nil
+	n.sockets, n.hellos = nil, nil
 	for _, nic := range n.nics {
 		nic.up = false
 	}

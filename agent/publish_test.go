@@ -112,10 +112,10 @@ func TestHistoryIsBounded(t *testing.T) {
 }
 
 func TestStatusOfAnOwnerAndABackup(t *testing.T) {
-	bubble(t, func(t *testing.T, l *lan) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
 		a, b := l.pair(apiserver)
 		b.ail("apiserver", counter.Result{Ready: counter.OK, Live: counter.OK})
-		common := Status{Schema: Schema, Version: "test", PID: 1, Config: "vipd.yaml"}
+		common := Status{Schema: Schema, Version: "test", PID: 1, Config: "vipd.yaml", Hello: HelloStatus{Enabled: true}, Peers: []PeerStatus{}}
 		vip := VIPStatus{
 			Name: "apiserver", Addresses: both[:1], Interface: "eth0", Announce: "l2",
 			Owner: "192.0.2.11", Healthy: true,

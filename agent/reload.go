@@ -53,8 +53,10 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 	for _, g := range a.groups {
 		groups[g.cfg.Name] = g
 	}
+	keyed := a.config.AuthKeyFile != next.AuthKeyFile || a.config.Cluster != next.Cluster
 	a.config, a.drained = next, renamed(a.drained, diff)
 	a.watch()
+	a.reviseHello(now, keyed)
 	for _, name := range diff.Removed {
 		a.removeGroup(now, groups[name])
 	}

@@ -163,7 +163,7 @@ vips:
 }
 
 func TestStopEndsADrain(t *testing.T) {
-	bubble(t, func(t *testing.T, l *lan) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
 		a, b := l.pair(apiserver)
 		b.die()
 		drain := a.drain(DrainRequest{})

@@ -24,6 +24,10 @@ type Status struct {
 	// Config is the path of the configuration file.
 	Config string      `json:"config"`
 	VIPs   []VIPStatus `json:"vips"`
+	// Hello and Peers are what this node knows of others by hellos; adverts show
+	// in VIPs.
+	Hello HelloStatus  `json:"hello"`
+	Peers []PeerStatus `json:"peers"`
 }
 
 // State is a VIP group's state on this node.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,7 @@ func check(c *Config, f *findings) {
 	checkGroupNames(c.VIPs, f)
 	checkOverlap(c.VIPs, f)
 	checkVRIDs(c.VIPs, f)
+	checkHello(c, f)
 	for i := range c.VIPs {
 		checkGroup(&c.VIPs[i], element("vips", i), f)
 		checkPeers(c.VIPs, i, f)
@@ -137,6 +139,22 @@ func checkLinks(v *VIP, at string, f *findings) {
 	}
 }
 
+// checkHello reports peers that no node can be.
+func checkHello(c *Config, f *findings) {
+	seen := map[netip.Addr]bool{}
+	for i, peer := range c.Hello.Peers {
+		at := element("hello.peers", i)
+		switch {
+		case !peer.IsValid():
+		case seen[peer]:
+			f.add(at, "%s is in the list twice", peer)
+		case isVIP(c.VIPs, peer):
+			f.add(at, "%s is a VIP; write the node's own address", peer)
+		}
+		seen[peer] = true
+	}
+}
+
 // checkPeers reports peers of one group that no node can be.
 func checkPeers(vips []VIP, group int, f *findings) {
 	at := member(element("vips", group), "vrrp.peers")
@@ -161,14 +179,14 @@ func peerProblem(vips []VIP, group VIP, peer netip.Addr) string {
 	if first := carrier(group); first.IsValid() && peer.Is6() != first.Is6() {
 		return peer.String() + " is " + family(peer) + ", and the group's adverts are " + family(first) + ", as its first address"
 	}
-	for _, v := range vips {
-		for _, a := range v.Addresses {
-			if a == peer {
-				return peer.String() + " is a VIP; write the node's own address"
-			}
-		}
+	if isVIP(vips, peer) {
+		return peer.String() + " is a VIP; write the node's own address"
 	}
 	return ""
+}
+
+func isVIP(vips []VIP, a netip.Addr) bool {
+	return slices.ContainsFunc(vips, func(v VIP) bool { return slices.Contains(v.Addresses, a) })
 }
 
 func family(a netip.Addr) string {

@@ -8,13 +8,28 @@ import (
 
 // Config is a checked configuration with every default filled in.
 type Config struct {
-	Node     string
-	VIPs     []VIP
-	Drain    Drain
-	Metrics  Metrics
-	Control  Control
-	StateDir string
-	Log      Log
+	Node string
+	// Cluster tells clusters apart that share a segment or a key file.
+	Cluster string
+	// AuthKeyFile holds the key that authenticates hellos; empty: none does.
+	AuthKeyFile string
+	Hello       Hello
+	VIPs        []VIP
+	Drain       Drain
+	Metrics     Metrics
+	Control     Control
+	StateDir    string
+	Log         Log
+}
+
+// Hello configures how vipd nodes know each other.
+type Hello struct {
+	Enabled bool
+	// Port is the UDP port, source and destination.
+	Port uint16
+	// Peers are unicast destinations. Families of which there is none go where
+	// the adverts go: to each group's VRRP peers, else to the multicast group.
+	Peers []netip.Addr
 }
 
 // VIP is one VIP group: addresses that move together.

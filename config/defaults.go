@@ -13,6 +13,8 @@ const kubeadmCA = "/etc/kubernetes/pki/ca.crt"
 // defaultConfig is a configuration before its file is read.
 func defaultConfig() Config {
 	return Config{
+		Cluster:  "kubernetes",
+		Hello:    Hello{Enabled: true, Port: 9651},
 		Drain:    Drain{Timeout: 30 * time.Second, ShutdownTimeout: 4 * time.Second},
 		Metrics:  Metrics{Listen: "127.0.0.1:9650"},
 		Control:  Control{Socket: "/run/vipd/vipd.sock", Group: "vipd-admin"},

@@ -12,7 +12,10 @@ import (
 // everythingElse differs from smallest in every key.
 func everythingElse() *Config {
 	return &Config{
-		Node: "cp2",
+		Node:        "cp2",
+		Cluster:     "other",
+		AuthKeyFile: "/key",
+		Hello:       Hello{Port: 1, Peers: addresses("192.0.2.11")},
 		VIPs: []VIP{{
 			Name:            "api",
 			Addresses:       addresses("192.0.2.20", "192.0.2.10"),
@@ -74,7 +77,10 @@ func TestDiffSeesEveryKey(t *testing.T) {
 			ChecksAdded:    []string{"port"},
 			ChecksRemoved:  []string{"apiserver"},
 		}},
-		Live:    []string{"drain.timeout", "drain.shutdown_timeout", "log.level"},
+		Live: []string{
+			"cluster", "auth_key_file", "hello.enabled", "hello.port", "hello.peers",
+			"drain.timeout", "drain.shutdown_timeout", "log.level",
+		},
 		Restart: []string{"node", "metrics.listen", "metrics.web_config", "control.socket", "control.group", "state_dir", "log.format"},
 	}
 	if diff := cmp.Diff(want, got, addressesEqual()); diff != "" {

@@ -50,7 +50,9 @@ func apiserverCheck() Check {
 // smallest is what `vips: [{addresses: [192.0.2.10]}]` stands for on node cp1.
 func smallest() *Config {
 	return &Config{
-		Node: "cp1",
+		Node:    "cp1",
+		Cluster: "kubernetes",
+		Hello:   Hello{Enabled: true, Port: 9651},
 		VIPs: []VIP{{
 			Name:      "vip1",
 			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")},
@@ -99,6 +101,14 @@ func TestParseFillsInDefaults(t *testing.T) {
 			"a host prefix may be written",
 			`vips: [{addresses: [192.0.2.10/32]}]`,
 			func(*Config, *VIP) {},
+		},
+		{
+			"hellos may be turned off, and have peers of both families",
+			`{cluster: prod, auth_key_file: /key, hello: {enabled: false, peers: [192.0.2.11, "2001:db8::11"]}, vips: [{addresses: [192.0.2.10]}]}`,
+			func(c *Config, _ *VIP) {
+				c.Cluster, c.AuthKeyFile, c.Hello.Enabled = "prod", "/key", false
+				c.Hello.Peers = addresses("192.0.2.11", "2001:db8::11")
+			},
 		},
 		{
 			"an IPv6 group takes VRID and endpoint from its address",
@@ -388,6 +398,19 @@ func TestParseRefuses(t *testing.T) {
 			"f:6: vips[1].track_interfaces[2]: eth1 is in the list twice",
 		}},
 		{"a link-local address without an interface", "vips: [{addresses: [\"fe80::1\"]}]\n", []string{"f:1: vips[0].interface: fe80::1 is link-local, which every interface has a subnet for; write the interface"}},
+		{"hellos", `
+cluster: ""
+auth_key_file: hello.key
+hello: {enabled: maybe, port: 0, peers: [192.0.2.10, 192.0.2.11, 192.0.2.11, "::1"]}
+vips: [{addresses: [192.0.2.10]}]`, []string{
+			`f:2: cluster: "" is no name; use letters, digits, '.', '-' and '_', at most 63, a letter or digit first`,
+			`f:3: auth_key_file: hello.key is not an absolute path`,
+			`f:4: hello.enabled: maybe is neither true nor false`,
+			`f:4: hello.port: 0 is out of range; use 1 to 65535`,
+			`f:4: hello.peers[3]: ::1 is a loopback address`,
+			`f:4: hello.peers[0]: 192.0.2.10 is a VIP; write the node's own address`,
+			`f:4: hello.peers[2]: 192.0.2.11 is in the list twice`,
+		}},
 		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: bgp\n  election: etcd\n  vrrp: {version: 2, peers: [etcd]}\n", []string{
 			"f:3: vips[0].announce: bgp is not supported by this version; use l2",
 			"f:4: vips[0].election: etcd is not supported by this version; use vrrp",

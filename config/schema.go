@@ -25,6 +25,18 @@ func configKeys() []key[Config] {
 			effect: effect{restart: true},
 		},
 		{
+			name:  "cluster",
+			value: one(text(groupName), func(c *Config) *string { return &c.Cluster }),
+		},
+		{
+			name:  "auth_key_file",
+			value: one(text(either(filePath)), func(c *Config) *string { return &c.AuthKeyFile }),
+		},
+		{
+			name:  "hello",
+			value: section(helloKeys, yaml.FlowStyle, func(c *Config) *Hello { return &c.Hello }),
+		},
+		{
 			name:  "vips",
 			value: sections(vipKeys, defaultVIP, func(c *Config) *[]VIP { return &c.VIPs }),
 		},
@@ -48,6 +60,23 @@ func configKeys() []key[Config] {
 		{
 			name:  "log",
 			value: section(logKeys, yaml.FlowStyle, func(c *Config) *Log { return &c.Log }),
+		},
+	}
+}
+
+func helloKeys() []key[Hello] {
+	return []key[Hello]{
+		{
+			name:  "enabled",
+			value: one(truth(), func(h *Hello) *bool { return &h.Enabled }),
+		},
+		{
+			name:  "port",
+			value: one(number[uint16](1, 65535), func(h *Hello) *uint16 { return &h.Port }),
+		},
+		{
+			name:  "peers",
+			value: list(peerAddress(), func(h *Hello) *[]netip.Addr { return &h.Peers }),
 		},
 	}
 }

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,6 +58,14 @@ type Collector struct {
 	advertsHeard   *family
 	discarded      *family
 	priority       *family
+	peerUp         *family
+	peerInfo       *family
+	peerHears      *family
+	peerLastHello  *family
+	peerDiffers    *family
+	hellosSent     *family
+	hellosHeard    *family
+	hellosDropped  *family
 	loopLate       *family
 	loopLag        *family
 	reloadOK       *family
@@ -70,6 +79,7 @@ func NewCollector(source Source) *Collector {
 	c.declareVIP()
 	c.declareHealth()
 	c.declareVRRP()
+	c.declarePeers()
 	return c
 }
 
@@ -111,6 +121,18 @@ func (c *Collector) declareVRRP() {
 	c.priority = fs.declare(gauge, "vipd_vrrp_priority", "The priority byte this node advertises or would advertise: 128 to 254 healthy, 2 to 127 unhealthy, 1 draining, 0 resigned.", "vip")
 }
 
+func (c *Collector) declarePeers() {
+	fs := &c.families
+	c.peerUp = fs.declare(gauge, "vipd_peer_up", "1 while hellos of the peer arrive, else 0: it stopped, or is silent.", "peer")
+	c.peerInfo = fs.declare(gauge, "vipd_peer_info", "Constant 1; the labels tell the peer's version of vipd and whether a key proves its hellos.", "peer", "version", "authenticated")
+	c.peerHears = fs.declare(gauge, "vipd_peer_hears", "1 while the peer hears this node's hellos, else 0.", "peer")
+	c.peerLastHello = fs.declare(gauge, "vipd_peer_last_hello_timestamp_seconds", "When the last hello of the peer arrived, in Unix seconds.", "peer")
+	c.peerDiffers = fs.declare(gauge, "vipd_peer_differing_settings", "Settings that differ between the peer and this node and must not.", "peer")
+	c.hellosSent = fs.declare(counter, "vipd_hellos_sent_total", "Hellos sent, for each destination.")
+	c.hellosHeard = fs.declare(counter, "vipd_hellos_received_total", "Hellos that arrived, discarded ones among them.")
+	c.hellosDropped = fs.declare(counter, "vipd_hellos_discarded_total", "Hellos that were not believed, by reason.", "reason")
+}
+
 // Describe tells every family.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, f := range c.families {
@@ -130,6 +152,21 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		c.collectHealth(ch, v)
 		c.collectElection(ch, v)
 	}
+	for i := range status.Peers {
+		c.collectPeer(ch, &status.Peers[i], status.Time)
+	}
+}
+
+func (c *Collector) collectPeer(ch chan<- prometheus.Metric, p *agent.PeerStatus, now time.Time) {
+	c.peerUp.sendTruth(ch, p.Condition == "alive", p.Node)
+	c.peerInfo.send(ch, 1, p.Node, p.Version, strconv.FormatBool(p.Authenticated))
+	c.peerHears.sendTruth(ch, p.Hears, p.Node)
+	c.peerLastHello.sendTime(ch, now.Add(-time.Duration(p.LastHelloAgeSeconds*float64(time.Second))), p.Node)
+	differing := len(p.Differs)
+	for _, v := range p.VIPs {
+		differing += len(v.Differs)
+	}
+	c.peerDiffers.send(ch, float64(differing), p.Node)
 }
 
 func (c *Collector) collectLoop(ch chan<- prometheus.Metric, loop *agent.LoopCounters) {
@@ -139,11 +176,10 @@ func (c *Collector) collectLoop(ch chan<- prometheus.Metric, loop *agent.LoopCou
 	if seconds := loop.ReloadTime.Load(); seconds != 0 {
 		c.reloadLastTime.sendTime(ch, time.Unix(seconds, 0))
 	}
-	if discarded := loop.Discarded.Load(); discarded != nil {
-		for _, reason := range sorted(*discarded) {
-			c.discarded.send(ch, float64((*discarded)[reason]), reason)
-		}
-	}
+	c.hellosSent.send(ch, float64(loop.HellosSent.Load()))
+	c.hellosHeard.send(ch, float64(loop.HellosReceived.Load()))
+	c.discarded.sendByReason(ch, loop.Discarded.Load())
+	c.hellosDropped.sendByReason(ch, loop.HellosDiscarded.Load())
 }
 
 func (c *Collector) collectVIP(ch chan<- prometheus.Metric, v *agent.VIPStatus) {

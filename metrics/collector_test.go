@@ -45,7 +45,14 @@ func busyNode() *node {
 	check.Failed.Store(3)
 	check.Duration.Observe(3 * time.Millisecond)
 	n := &node{status: agent.Status{
-		Version: "v0.1.0", Drained: true,
+		Version: "v0.1.0", Drained: true, Time: since,
+		Peers: []agent.PeerStatus{
+			{
+				Node: "cp2", Version: "v0.1.0", Condition: "alive", Authenticated: true, Hears: true, LastHelloAgeSeconds: 0.25,
+				VIPs: []agent.PeerVIPStatus{{Name: "apiserver", Differs: []string{"fence", "port"}}},
+			},
+			{Node: "cp3", Version: "v0.0.9", Condition: "silent", LastHelloAgeSeconds: 60.25, Differs: []string{"cluster"}},
+		},
 		VIPs: []agent.VIPStatus{{
 			Name:      "apiserver",
 			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")},
@@ -62,6 +69,9 @@ func busyNode() *node {
 	n.loop.Late.Store(4)
 	n.loop.Lag.Observe(200 * time.Microsecond)
 	n.loop.Discarded.Store(&map[string]uint64{"checksum": 5, "ttl": 6})
+	n.loop.HellosSent.Store(7)
+	n.loop.HellosReceived.Store(8)
+	n.loop.HellosDiscarded.Store(&map[string]uint64{"bad-tag": 9})
 	n.loop.ReloadOK.Store(true)
 	n.loop.ReloadTime.Store(since.Unix())
 	return n
@@ -119,6 +129,8 @@ func TestAnEmptyNodeHasNoInventedSeries(t *testing.T) {
 		"vipd_apiserver_certificate_expiry_timestamp_seconds",
 		"vipd_apiserver_certificate_covers_vip",
 		"vipd_vrrp_packets_discarded_total",
+		"vipd_hellos_discarded_total",
+		"vipd_peer_up",
 	} {
 		if n := testutil.CollectAndCount(c, name); n != 0 {
 			t.Errorf("%s has %d series although nothing is known", name, n)

@@ -60,6 +60,16 @@ func (f *family) sendHistogram(ch chan<- prometheus.Metric, h *agent.Histogram, 
 	ch <- prometheus.MustNewConstHistogram(f.desc, count, sum, cumulative, labels...)
 }
 
+// sendByReason emits a series for each reason that occurred.
+func (f *family) sendByReason(ch chan<- prometheus.Metric, counts *map[string]uint64) {
+	if counts == nil {
+		return
+	}
+	for _, reason := range sorted(*counts) {
+		f.send(ch, float64((*counts)[reason]), reason)
+	}
+}
+
 // families collects declarations.
 type families []*family
 

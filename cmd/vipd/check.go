@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -31,6 +33,12 @@ func (g *globals) check() error {
 	}
 	if err := metrics.CheckWebConfig(c.Metrics.WebConfig); err != nil {
 		g.warn("%v; there will be no metrics before it is mended", err)
+	}
+	switch _, err := readKeys(c); {
+	case errors.Is(err, fs.ErrPermission):
+		g.warn("%v; run vipd check as root to look at it", err)
+	case err != nil:
+		return &exitError{exitUsage, err}
 	}
 	for i, v := range c.VIPs {
 		if v.VRRP.PeersFile != "" {

@@ -13,7 +13,8 @@ import (
 )
 
 // TestExitCodes is the table of docs/commands.md. In args, CONFIG is a good
-// configuration file, BAD one with a mistake, NONE one that does not exist,
+// configuration file, BAD one with a mistake, WEAK one whose key file holds no
+// good key, NONE one that does not exist,
 // SOCKET the socket of a daemon, and DEAD a socket without one.
 func TestExitCodes(t *testing.T) {
 	successor := func(a *controltest.Agent) { a.SetSuccessor("192.0.2.12") }
@@ -48,6 +49,8 @@ func TestExitCodes(t *testing.T) {
 		{"check of a good file", nil, "check --config CONFIG", exitDone, ""},
 		{"check of a bad file", nil, "check --config BAD", exitUsage, "BAD:2: nodes: "},
 		{"check of a file that does not exist", nil, "check --config NONE", exitUsage, "the smallest configuration"},
+		{"check with a bad key file", nil, "check --config WEAK", exitUsage, "auth_key_file: "},
+		{"run with a bad key file", nil, "run --config WEAK", exitUsage, "use 32 or more random ones"},
 		{"run with a bad file", nil, "run --config BAD", exitUsage, "BAD:2: nodes: "},
 
 		{"status", nil, "status --socket SOCKET", exitDone, ""},
@@ -95,7 +98,9 @@ func TestExitCodes(t *testing.T) {
 			}
 			good, _ := minimal(t)
 			bad := file(t, "vips: [{addresses: [192.0.2.10]}]\nnodes: cp1\n")
-			places := strings.NewReplacer("CONFIG", good, "BAD", bad, "NONE", filepath.Join(t.TempDir(), "none.yaml"),
+			key := file(t, "too short\n")
+			weak := file(t, "auth_key_file: "+key+"\nvips: [{addresses: [192.0.2.10]}]\n")
+			places := strings.NewReplacer("CONFIG", good, "BAD", bad, "WEAK", weak, "NONE", filepath.Join(t.TempDir(), "none.yaml"),
 				"SOCKET", controltest.Serve(t, agent), "DEAD", filepath.Join(t.TempDir(), "dead.sock"))
 			var args []string
 			for _, arg := range strings.Fields(test.args) {

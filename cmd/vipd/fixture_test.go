@@ -36,6 +36,35 @@ func owner() agent.Status {
 	}
 }
 
+// clustered is a node in a cluster of which everything is to be told.
+func clustered() agent.Status {
+	s := owner()
+	s.Hello = agent.HelloStatus{Enabled: true, Authenticated: true}
+	part := agent.PeerVIPStatus{
+		Name: "apiserver", Interface: "eth0", Address: netip.MustParseAddr("192.0.2.12"), State: "backup", Band: "healthy",
+		Priority: 200, Reason: "startup", Healthy: true, APIServer: "alive",
+	}
+	sick := part
+	sick.Address, sick.Healthy, sick.Band, sick.Priority, sick.APIServer = netip.MustParseAddr("192.0.2.13"), false, "unhealthy", 100, "hung"
+	sick.Differs = []string{"fence", "vrrp.advert_interval"}
+	gone := part
+	gone.Address, gone.State = netip.MustParseAddr("192.0.2.14"), "drained"
+	s.Peers = []agent.PeerStatus{
+		{Node: "cp2", Version: "v0.1.0", Condition: "alive", Since: noon(), Authenticated: true, Hears: true, LastHelloAgeSeconds: 0.4, VIPs: []agent.PeerVIPStatus{part}},
+		{Node: "cp3.example.com", Version: "v0.2.0", Condition: "alive", Since: noon(), Authenticated: true, LastHelloAgeSeconds: 2.25,
+			Differs: []string{"cluster"}, Namesake: true, VIPs: []agent.PeerVIPStatus{sick}},
+		{Node: "cp4", Version: "v0.1.0", Condition: "left", Since: noon().Add(-70 * time.Second), LastHelloAgeSeconds: 70, VIPs: []agent.PeerVIPStatus{gone}},
+	}
+	return s
+}
+
+// alone is a node that hears no other, and knows why.
+func alone() agent.Status {
+	s := owner()
+	s.Hello = agent.HelloStatus{Enabled: true, Namesake: true, Error: "open hello socket on eth0: another program has UDP port 9651; `ss -lunp sport = 9651` names it; stop it or set hello.port"}
+	return s
+}
+
 // troubled is a node where everything that can be told is bad.
 func troubled() agent.Status {
 	s := owner()

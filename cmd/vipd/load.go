@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 
 	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/peer"
 )
 
 // load reads the configuration and checks it against this host. The error is
@@ -34,6 +36,35 @@ func (g *globals) loadWithHost() (*config.Config, []config.Interface, error) {
 		return nil, nil, &exitError{exitUsage, fmt.Errorf("%s does not fit this host:\n%w", g.configPath, err)}
 	}
 	return c, host, nil
+}
+
+// readKeys reads the key file of the configuration; without one there are no
+// keys.
+func readKeys(c *config.Config) (*peer.Keyring, error) {
+	if c.AuthKeyFile == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(c.AuthKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("auth_key_file: %w", err)
+	}
+	keys, err := peer.NewKeyring(content, c.Cluster)
+	if err != nil {
+		return nil, fmt.Errorf("auth_key_file: %s: %w; openssl rand -base64 48 makes a good one", c.AuthKeyFile, err)
+	}
+	return keys, nil
+}
+
+// loadWithKeys is load, and looks whether the key file is good too.
+func (g *globals) loadWithKeys() (*config.Config, error) {
+	c, err := g.load()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := readKeys(c); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // hostInterfaces is what the configuration is checked against.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"github.com/vipd/vipd/internal/follow"
 	"github.com/vipd/vipd/internal/instance"
 	"github.com/vipd/vipd/metrics"
+	"github.com/vipd/vipd/peer"
 	"github.com/vipd/vipd/vip"
 )
 
@@ -38,7 +40,11 @@ func newRunCommand(g *globals) *cobra.Command {
 			for _, warning := range config.Warnings(loaded, host) {
 				log.Warn(warning)
 			}
-			d := daemon{config: loaded, path: g.configPath, load: g.load, log: log, level: level}
+			keys, err := readKeys(loaded)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
+			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadWithKeys, log: log, level: level}
 			return d.run(c.Context())
 		},
 	}
@@ -58,6 +64,8 @@ func newLog(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
 // daemon is what `vipd run` runs.
 type daemon struct {
 	config *config.Config
+	// keys authenticate hellos; nil: none do.
+	keys *peer.Keyring
 	// path is the configuration file's; load reads it anew.
 	path  string
 	load  func() (*config.Config, error)
@@ -90,15 +98,18 @@ func (d daemon) run(ctx context.Context) (err error) {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	g, inner := errgroup.WithContext(inner)
-	a := agent.New(agent.Options{
-		Config: d.config, Path: d.path, Version: version(), PID: os.Getpid(), Load: d.load,
+	options := agent.Options{
+		Config: d.config, Path: d.path, Version: version(), PID: os.Getpid(), Load: d.load, Keys: d.keys,
 		Edges: agent.Edges{
-			Sockets: sockets{ctx: inner, group: g}, Addresses: holder, Announcer: announcer,
+			Sockets: sockets{ctx: inner, group: g}, Hellos: helloSockets{ctx: inner, group: g, log: d.log}, Addresses: holder, Announcer: announcer,
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
 			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir),
 		},
 		Log: d.log, LogLevel: d.level,
-	})
+	}
+	_, _ = rand.Read(options.Boot[:]) // it never fails: without randomness the program ends
+	_, _ = rand.Read(options.Secret[:])
+	a := agent.New(options)
 	g.Go(func() error { return watchInterfaces(inner, a) })
 	g.Go(func() error { return d.signals(inner, a) })
 	if err := d.serve(inner, g, a); err != nil {

@@ -28,6 +28,8 @@ func TestStatusForEyes(t *testing.T) {
 		{"status-owner", owner()},
 		{"status-troubled", troubled()},
 		{"status-stale", stale},
+		{"status-cluster", clustered()},
+		{"status-alone", alone()},
 		{"status-empty", agent.Status{Node: "cp1", Version: "v0.1.0", Time: noon(), PID: 1, Config: "/etc/vipd/vipd.yaml"}},
 	}
 	for _, test := range tests {

@@ -24,6 +24,7 @@ func (g *globals) statusPage(s agent.Status) string {
 		p.text.WriteString("\n")
 		p.vip(&s.VIPs[i])
 	}
+	p.cluster(s)
 	return p.text.String()
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 
 	"golang.org/x/sync/errgroup"
@@ -10,6 +11,7 @@ import (
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election/vrrp/rawsock"
 	"github.com/vipd/vipd/health"
+	"github.com/vipd/vipd/peer/udp"
 	"github.com/vipd/vipd/vip"
 )
 
@@ -47,6 +49,45 @@ func (s advertSocket) Refused() map[string]uint64 {
 		"oversized": c.Oversized, "malformed": c.Malformed,
 		"fragment": c.Fragments, "queue-overflow": c.Overflowed,
 	}
+}
+
+// helloSockets opens sockets for hellos. Its goroutines end with the group's
+// context.
+type helloSockets struct {
+	ctx   context.Context
+	group *errgroup.Group
+	log   *slog.Logger
+}
+
+func (s helloSockets) OpenHello(name string, ipv6 bool, port uint16, ready chan struct{}) (agent.HelloSocket, error) {
+	socket, err := udp.Open(udp.Options{Interface: name, IPv6: ipv6, Port: port, Ready: ready})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.group.Go(func() error {
+		// Hellos are no reason to end a daemon that elects.
+		if err := socket.Run(ctx); err != nil {
+			s.log.Error("hellos are not received any more; restart vipd when nothing else needs it", "error", err)
+		}
+		return nil
+	})
+	return helloSocket{Socket: socket, cancel: cancel}, nil
+}
+
+type helloSocket struct {
+	*udp.Socket
+	cancel context.CancelFunc
+}
+
+func (s helloSocket) Close() error {
+	s.cancel()
+	return s.Socket.Close()
+}
+
+func (s helloSocket) Refused() map[string]uint64 {
+	c := s.Counters()
+	return map[string]uint64{"oversized": c.Oversized, "queue-overflow": c.Overflowed}
 }
 
 type prober struct{ vip.Prober }
@@ -118,6 +159,9 @@ func watchInterfaces(ctx context.Context, a *agent.Agent) error {
 
 func agentInterface(i vip.Interface) agent.Interface {
 	out := agent.Interface{Name: i.Name, Index: i.Index, Up: i.Up}
+	if len(i.MAC) == len(out.MAC) {
+		out.MAC = [6]byte(i.MAC)
+	}
 	for _, a := range i.Addrs {
 		out.Addresses = append(out.Addresses, agent.Address{Prefix: a.Prefix, Unusable: a.Tentative || a.DADFailed})
 	}

@@ -14,6 +14,7 @@ import (
 func (m *Machine) takeOver(now time.Time, reason election.Reason, detail string) {
 	if !m.heard {
 		m.lonelyUntil = now.Add(lonelyFor)
+		m.endLoneliness()
 	}
 	m.becomeActive(now, reason, detail)
 	m.hold(reason == election.OwnerSilent)

@@ -73,12 +73,16 @@ func displaceSkew(interval time.Duration, priority uint8) time.Duration {
 // better by RFC 9568's tie rule, the owner left out; where no peers are known
 // the address decides.
 func (m *Machine) tieSkew(step time.Duration) time.Duration {
-	if len(m.cfg.Peers) == 0 {
+	peers := m.cfg.Peers
+	if len(peers) == 0 {
+		peers = m.members
+	}
+	if len(peers) == 0 {
 		a := m.own.As16()
 		return time.Duration(a[15]%4) * step
 	}
 	rank := 0
-	for _, p := range m.cfg.Peers {
+	for _, p := range peers {
 		if p != m.owner.Addr && m.own.Less(p) {
 			rank++
 		}
@@ -138,13 +142,13 @@ func (m *Machine) judgeOwner(now time.Time) {
 	step := tieStep(m.owner.Interval)
 	switch {
 	case theirs == election.Resigned && mine == election.Healthy:
-		m.displaceBy(now.Add(skew+m.tieSkew(step)), election.OwnerResigned)
+		m.displaceBy(now.Add(skew+m.leaveSkew(step)), election.OwnerResigned)
 	case theirs == election.Resigned:
 		// Each zero starts the wait anew: it ends when they have stopped.
 		m.displaceAt = m.owner.Heard.Add(m.owner.Interval + skew + m.tieSkew(step))
 		m.displaceReason = election.OwnerResigned
 	case mine == election.Healthy && theirs == election.Draining:
-		m.displaceBy(now.Add(alive+m.tieSkew(drainStep)), election.OwnerDraining)
+		m.displaceBy(now.Add(alive+m.leaveSkew(drainStep)), election.OwnerDraining)
 	case mine == election.Healthy && theirs == election.Unhealthy:
 		m.displaceBy(now.Add(alive+m.tieSkew(step)), election.OwnerUnhealthy)
 	case mine == theirs && m.cfg.Preempt && m.bandPriority() > m.owner.Priority:

@@ -64,6 +64,20 @@ type Probed struct {
 // Configure replaces the machine's configuration; VRID and family stay.
 type Configure struct{ Config Config }
 
+// Named tells that the owner at By wants this node to succeed it; the zero Addr:
+// no owner does. A named successor does not wait for those that would come
+// before it.
+type Named struct{ By netip.Addr }
+
+// Members are the other members of the group that are known to hear this node,
+// beyond those of the configuration. They order equal backups where the
+// configuration lists nobody. The slice belongs to the machine.
+type Members struct{ Addrs []netip.Addr }
+
+// Company tells that a member of the group, not an owner, is heard otherwise
+// than by adverts: frames get here, so an owner's adverts would as well.
+type Company struct{}
+
 func (Tick) event()      {}
 func (Advert) event()    {}
 func (LinkUp) event()    {}
@@ -74,6 +88,9 @@ func (Abandon) event()   {}
 func (Held) event()      {}
 func (Probed) event()    {}
 func (Configure) event() {}
+func (Named) event()     {}
+func (Members) event()   {}
+func (Company) event()   {}
 
 // Duty is what the operator wants of a node.
 type Duty uint8

@@ -68,6 +68,13 @@ type Machine struct {
 	// lonelyUntil ends the time in which an owner that heard nobody advertises
 	// the lowest value of its band.
 	lonelyUntil time.Time
+	// company is when a member was first heard otherwise than by adverts, since
+	// start or carrier-up.
+	company time.Time
+	// namedBy is the owner that named this node its successor; members are
+	// known otherwise than by configuration.
+	namedBy netip.Addr
+	members []netip.Addr
 	// leftover: an earlier life of this daemon may have left the addresses on.
 	leftover bool
 
@@ -137,6 +144,12 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.probed(now, ev)
 	case Configure:
 		m.configure(now, ev.Config)
+	case Named:
+		m.named(now, ev.By)
+	case Members:
+		m.setMembers(now, ev.Addrs)
+	case Company:
+		m.meet(now)
 	default:
 		panic("vrrp: unhandled event")
 	}
@@ -253,7 +266,7 @@ func (m *Machine) linkUp(now time.Time, own netip.Addr) {
 		return
 	}
 	m.heard = false
-	m.lonelyUntil = time.Time{}
+	m.lonelyUntil, m.company = time.Time{}, time.Time{}
 	m.owner, m.rival = Sighting{}, Sighting{}
 	m.startupUntil = now.Add(m.cfg.StartupDelay)
 	m.retryAfter, m.retries = time.Time{}, 0

@@ -35,6 +35,9 @@ import (
 //	held 1, not held 1               Held, Held with an error
 //	probed 1 free, probed 1 by MAC   Probed
 //	configure WORD VALUE, ...        Configure, in the words of node below
+//	named by .13, named by nobody    Named
+//	members .11 .13                  Members
+//	company                          Company
 //	tick                             Tick
 //	timer                            Tick, and it is the machine's deadline
 //	timer is at 2s, no timer         no event: tells the machine's deadline
@@ -246,6 +249,19 @@ func (s *script) event(what string) Event {
 			ev.MAC = w[3]
 		}
 		return ev
+	case "named":
+		if w[2] == "nobody" {
+			return Named{}
+		}
+		return Named{By: last(w[2])}
+	case "members":
+		ev := Members{}
+		for _, a := range w[1:] {
+			ev.Addrs = append(ev.Addrs, last(a))
+		}
+		return ev
+	case "company":
+		return Company{}
 	case "configure":
 		s.set(strings.TrimPrefix(what, "configure "))
 		return Configure{Config: s.cfg}

@@ -26,13 +26,13 @@ type layer struct {
 }
 
 func layers() []layer {
-	pure := []string{"election", "election/vrrp", "config", "health/counter"}
-	edges := []string{"election/vrrp/rawsock", "vip", "health", "internal/follow", "internal/drainmark", "internal/instance"}
+	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer"}
+	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "health", "internal/follow", "internal/drainmark", "internal/instance"}
 	core := []string{"agent"}
 	surface := []string{"control", "metrics"}
 	all := slices.Concat(pure, edges, core, surface)
 	return []layer{
-		{packages: []string{"election", "config", "health/counter"}},
+		{packages: []string{"election", "config", "health/counter", "peer"}},
 		{packages: []string{"election/vrrp"}, uses: []string{"election"}},
 		{packages: edges, uses: pure},
 		{packages: core, uses: pure},
@@ -129,8 +129,8 @@ func TestLibrariesStayBehindOnePackage(t *testing.T) {
 // their decisions compare readings of the monotonic clock, and neither turn one
 // into a calendar time, which loses that reading, nor make a time out of one.
 func TestNoWallClockInDecisions(t *testing.T) {
-	pure := []string{"election", "election/vrrp", "health/counter"}
-	acting := []string{"agent", "vip", "election/vrrp/rawsock"}
+	pure := []string{"election", "election/vrrp", "health/counter", "peer"}
+	acting := []string{"agent", "vip", "election/vrrp/rawsock", "peer/udp"}
 	clock := []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker"}
 	made := []string{"Unix", "UnixMilli", "UnixMicro", "Date", "Parse", "ParseInLocation"}
 	turned := []string{
