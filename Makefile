@@ -11,7 +11,7 @@ RUNS     ?= 5
 
 # Packages whose tests make network namespaces and run real peers: one at a
 # time, so that they do not wait for each other's processor.
-NETWORK := ./internal/lab/... ./internal/e2e/...
+NETWORK := ./flow ./internal/lab/... ./internal/e2e/...
 
 .DEFAULT_GOAL := build
 
@@ -41,7 +41,7 @@ check: ## the fast part: format, vet, unit tests
 test: deps build ## every test, with real peers
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
-	$(GO) test $$($(GO) list ./... | grep -v -e internal/lab -e internal/e2e)
+	$(GO) test $$($(GO) list ./... | grep -v -e /flow$$ -e internal/lab -e internal/e2e)
 	$(GO) test -race -short ./agent ./control ./election/... ./metrics
 	scripts/test-network $(NETWORK)
 

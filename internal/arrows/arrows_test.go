@@ -27,7 +27,7 @@ type layer struct {
 
 func layers() []layer {
 	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer"}
-	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "health", "internal/follow", "internal/drainmark", "internal/instance"}
+	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance"}
 	core := []string{"agent"}
 	surface := []string{"control", "metrics"}
 	all := slices.Concat(pure, edges, core, surface)
@@ -106,7 +106,8 @@ func TestLibrariesStayBehindOnePackage(t *testing.T) {
 	rows := map[string][]string{
 		"github.com/mdlayher/arp":                        {"vip"},
 		"github.com/mdlayher/ndp":                        {"vip"},
-		"github.com/vishvananda/netlink":                 {"vip"},
+		"github.com/vishvananda/netlink":                 {"vip", "flow"},
+		"github.com/google/nftables":                     {"flow"},
 		"github.com/prometheus/client_golang/prometheus": {"metrics"},
 		"go.yaml.in/yaml/v3":                             {"config", "health"},
 		"github.com/spf13/cobra":                         {"cmd/vipd"},
