@@ -100,6 +100,15 @@ func (p *applier) idle(g *group) bool {
 	return !waiting
 }
 
+// lost tells whether the group is to be released by now: it must not be announced
+// any more, or clients would be led back from its successor.
+func (p *applier) lost(g *group) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o, waiting := p.orders[g]
+	return waiting && !o.hold
+}
+
 func (p *applier) take() (*group, order, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -118,8 +127,7 @@ func (p *applier) run(ctx context.Context, report func(applied)) error {
 	for {
 		g, o, ok := p.take()
 		if ok {
-			done := p.apply(context.WithoutCancel(ctx), o)
-			done.group = g
+			done := p.apply(context.WithoutCancel(ctx), g, o)
 			report(done)
 			continue
 		}
@@ -131,8 +139,8 @@ func (p *applier) run(ctx context.Context, report func(applied)) error {
 	}
 }
 
-func (p *applier) apply(ctx context.Context, o order) applied {
-	done := applied{order: o}
+func (p *applier) apply(ctx context.Context, g *group, o order) applied {
+	done := applied{group: g, order: o}
 	for _, d := range o.drop {
 		done.undropped = errors.Join(done.undropped, p.addresses.Release(ctx, d.interfaceName, d.addrs))
 	}
@@ -144,7 +152,7 @@ func (p *applier) apply(ctx context.Context, o order) applied {
 	if done.err == nil && o.reseat {
 		_, done.err = p.addresses.Reseat(ctx, o.interfaceName, o.addrs, o.lifetime, o.deadline)
 	}
-	if done.err == nil && (o.announce || done.created) {
+	if done.err == nil && (o.announce || done.created) && !p.lost(g) {
 		done.unannounced = p.announcer.Announce(o.interfaceName, o.addrs)
 	}
 	return done

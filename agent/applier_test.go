@@ -168,6 +168,20 @@ func (f *faulty) Announce(string, []netip.Addr) error {
 	return f.announce
 }
 
+// A successor has announced itself by the time that a release waits.
+func TestWhatIsToBeReleasedIsNotAnnouncedAnyMore(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		edges := faulty{host: l.host(11)}
+		edges.host.configure("eth0", "192.0.2.20/32")
+		p, g := newApplier(&edges, &edges), &group{}
+		p.put(g, order{placed: at("eth0", 10)})
+		p.apply(t.Context(), g, order{hold: true, placed: at("eth0", 10), announce: true})
+		if edges.announced != 0 {
+			t.Errorf("announced %d times, want 0", edges.announced)
+		}
+	})
+}
+
 func TestOrdersAreCarriedOut(t *testing.T) {
 	broken := errors.New("broken")
 	claim := order{hold: true, placed: at("eth0", 10), announce: true, reseat: true}
@@ -198,7 +212,7 @@ func TestOrdersAreCarriedOut(t *testing.T) {
 				h := l.host(11)
 				h.configure("eth0", "192.0.2.20/32")
 				row.edges.host = h
-				got := newApplier(&row.edges, &row.edges).apply(t.Context(), row.order)
+				got := newApplier(&row.edges, &row.edges).apply(t.Context(), &group{}, row.order)
 				if got.created != row.want.created {
 					t.Errorf("created %v", got.created)
 				}

@@ -36,8 +36,11 @@ func (s *stage) try(trial scene.Trial) scene.Outcome {
 func (s *stage) mend(o scene.Outcome) {
 	s.t.Helper()
 	s.must(o.Mend(s.ctx()))
-	s.awaitAnswer(o.Owner.Addr4, o.Owner)
-	s.awaitAnswer(o.Owner.Addr6, o.Owner)
+	own := o.Owner.Addr4
+	if s.VIP().Addr().Is6() {
+		own = o.Owner.Addr6
+	}
+	s.awaitAnswer(own, o.Owner)
 }
 
 // settle waits until the daemons and the kernels agree on one owner who serves the
