@@ -47,6 +47,7 @@ type Agent struct {
 	wake    chan struct{}
 	stopped chan struct{}
 	applier *applier
+	carrier *carrier
 
 	// What follows belongs to the loop.
 
@@ -62,10 +63,15 @@ type Agent struct {
 	cluster  cluster
 	drains   []*drain
 	shutdown *shutdown
-	frame    vrrp.Frame
-	packet   vrrp.Packet
-	history  []Entry
-	watchers map[*watcher]struct{}
+	// abilities are the kernel's for open connections; rulesError is what it
+	// refused last, and renewAt when it has to hear again of what it keeps up.
+	abilities  Abilities
+	rulesError string
+	renewAt    time.Time
+	frame      vrrp.Frame
+	packet     vrrp.Packet
+	history    []Entry
+	watchers   map[*watcher]struct{}
 	// discarded counts packets by reason until Loop publishes it.
 	discarded map[string]uint64
 	// spawn runs f until it returns; what it returns ends f's context.
@@ -89,13 +95,15 @@ func New(o Options) *Agent {
 		events:     make(chan Event, 64),
 		wake:       make(chan struct{}, 1),
 		stopped:    make(chan struct{}),
-		applier:    newApplier(o.Edges.Addresses, o.Edges.Announcer),
+		abilities:  o.Edges.Flows.Abilities(),
+		carrier:    newCarrier(o.Edges.Flows),
 		links:      map[string]*link{},
 		interfaces: map[string]Interface{},
 		watchers:   map[*watcher]struct{}{},
 		discarded:  map[string]uint64{},
 		cluster:    newCluster(o),
 	}
+	a.applier = newApplier(o.Edges, a.carrier)
 	a.watch()
 	a.last.Store(&Status{Schema: Schema, Node: o.Config.Node, Version: o.Version, PID: o.PID, Config: o.Path, VIPs: []VIPStatus{}, Peers: []PeerStatus{}})
 	return a
@@ -117,9 +125,13 @@ func (a *Agent) Run(ctx context.Context) error {
 		return a.applier.run(inner, func(done applied) { a.Post(inner, done) })
 	})
 	g.Go(func() error {
+		return a.carrier.run(inner, func(done carried) { a.Post(inner, done) })
+	})
+	g.Go(func() error {
 		defer cancel()
 		a.start(time.Now())
 		a.serve(ctx, inner)
+		a.bequeath(time.Now())
 		a.farewell(time.Now())
 		a.closeLinks()
 		a.publishDiscarded()
@@ -146,7 +158,9 @@ func (a *Agent) start(now time.Time) {
 	for _, v := range a.config.VIPs {
 		a.addGroup(now, v)
 	}
+	a.adoptShadows(now)
 	a.followKeys()
+	a.spawn(a.watchRules)
 	a.publish(now)
 }
 
@@ -207,6 +221,7 @@ func (a *Agent) turn(now time.Time) {
 		g.tick(now)
 	}
 	a.receiveHellos(now)
+	a.tickCarrier(now)
 	a.advanceDrains(now)
 	if a.shutdown != nil {
 		a.shutdown.advance(now)
@@ -227,7 +242,7 @@ func (a *Agent) deadline() time.Time {
 	if a.shutdown != nil {
 		d = earliest(d, a.shutdown.deadline())
 	}
-	return earliest(d, a.helloDeadline())
+	return earliest(d, earliest(a.renewAt, a.helloDeadline()))
 }
 
 func (a *Agent) handle(now time.Time, ev Event) {
@@ -243,6 +258,10 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		a.addressRemoved(now, ev)
 	case applied:
 		ev.group.applied(now, ev)
+	case proved:
+		a.proved(now, ev)
+	case carried:
+		a.carried(now, ev)
 	case probed:
 		if !ev.group.gone {
 			ev.group.probed(now, ev)
