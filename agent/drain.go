@@ -412,7 +412,7 @@ func (g *drainedGroup) moved(now time.Time, op *drain, to netip.Addr) {
 		op.say(now, g.group, "moved to %v", to)
 		g.waitUntil = op.waitEnds(now, s)
 		if op.request.WaitConnections && s.casts() {
-			op.say(now, g.group, "waiting for open connections to end, until %s at the latest", g.waitUntil.Format(time.TimeOnly))
+			op.say(now, g.group, "waiting for open connections to end, for %v at the most", g.waitUntil.Sub(now).Round(time.Second))
 		}
 	}
 	if !op.request.WaitConnections || !s.casts() {
