@@ -152,9 +152,12 @@ func TestADeadNodeInTheChainIsBypassed(t *testing.T) {
 		if err := c.process.agent.Undrain(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
+		await(t, "cp12 knows that cp13 may own", func() bool { return !b.sees("cp13").VIPs[0].Drained })
+		second := l.dial(theVIP)
 		b.move(c)
-		time.Sleep(time.Second)
+		time.Sleep(10 * time.Second)
 		first.alive(t)
+		second.alive(t)
 		b.powerOff()
 		await(t, "cp13 passes on to cp11", func() bool { return slices.Equal(c.status("apiserver").Handover.ForwardingTo, []string{"cp11"}) })
 		time.Sleep(time.Minute)
