@@ -295,7 +295,10 @@ func (op *drain) deadline() time.Time {
 			continue
 		}
 		if !g.machine.Owns() {
-			d = earliest(d, earliest(g.waitUntil, g.proof.deadline()))
+			d = earliest(d, g.proof.deadline())
+			if g.shadow.cause == "" {
+				d = earliest(d, g.waitUntil)
+			}
 			continue
 		}
 		d = earliest(d, g.escalateAt)
@@ -383,6 +386,9 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 	if g.machine.Owns() {
 		g.press(now, op)
 		return
+	}
+	if due(g.proof.askAt, now) {
+		g.proof.askAt = time.Time{}
 	}
 	owner, alive := g.machine.Owner(now)
 	served := alive && (g.wasOwner || vrrp.BandOf(owner.Priority) == election.Healthy)

@@ -53,7 +53,7 @@ func (g *drainedGroup) prove(now time.Time, op *drain, owner netip.Addr) bool {
 	switch {
 	case p.done || op.request.Force || g.link == nil:
 		return true
-	case p.asking || now.Before(p.askAt):
+	case p.asking || !p.askAt.IsZero():
 		return false
 	}
 	_, m := g.memberAt(owner)
