@@ -68,10 +68,14 @@ type Agent struct {
 	abilities  Abilities
 	rulesError string
 	renewAt    time.Time
-	frame      vrrp.Frame
-	packet     vrrp.Packet
-	history    []Entry
-	watchers   map[*watcher]struct{}
+	// found are VIPs that an earlier life left on lo; adoptBy ends the time in
+	// which the rules of that life are left alone.
+	found    []netip.Addr
+	adoptBy  time.Time
+	frame    vrrp.Frame
+	packet   vrrp.Packet
+	history  []Entry
+	watchers map[*watcher]struct{}
 	// discarded counts packets by reason until Loop publishes it.
 	discarded map[string]uint64
 	// spawn runs f until it returns; what it returns ends f's context.
@@ -125,7 +129,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return a.applier.run(inner, func(done applied) { a.Post(inner, done) })
 	})
 	g.Go(func() error {
-		return a.carrier.run(inner, func(done carried) { a.Post(inner, done) })
+		return a.carrier.run(inner, func(done carrierDone) { a.Post(inner, done) })
 	})
 	g.Go(func() error {
 		defer cancel()
@@ -158,7 +162,7 @@ func (a *Agent) start(now time.Time) {
 	for _, v := range a.config.VIPs {
 		a.addGroup(now, v)
 	}
-	a.adoptShadows(now)
+	a.findShadows(now)
 	a.followKeys()
 	a.spawn(a.watchRules)
 	a.publish(now)
@@ -242,7 +246,7 @@ func (a *Agent) deadline() time.Time {
 	if a.shutdown != nil {
 		d = earliest(d, a.shutdown.deadline())
 	}
-	return earliest(d, earliest(a.renewAt, a.helloDeadline()))
+	return earliest(d, earliest(earliest(a.renewAt, a.adoptBy), a.helloDeadline()))
 }
 
 func (a *Agent) handle(now time.Time, ev Event) {
@@ -260,8 +264,8 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		ev.group.applied(now, ev)
 	case proved:
 		a.proved(now, ev)
-	case carried:
-		a.carried(now, ev)
+	case carrierDone:
+		a.carrierDone(now, ev)
 	case probed:
 		if !ev.group.gone {
 			ev.group.probed(now, ev)

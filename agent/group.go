@@ -82,6 +82,8 @@ type group struct {
 	// the owners.
 	shadow   shadow
 	handover handover
+	// inherited: what an earlier life left was looked at.
+	inherited bool
 	// advertFrom and advertMAC are where the last advert came from.
 	advertFrom netip.Addr
 	advertMAC  [6]byte
@@ -130,6 +132,7 @@ func (a *Agent) removeGroup(now time.Time, g *group) {
 		g.tell(now, StateInit)
 	}
 	g.gone = true
+	g.dropShadow(now, EndUnkept)
 	g.unlink()
 	g.fitness.stop()
 	g.endFollowing()
