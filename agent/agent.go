@@ -128,13 +128,18 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return a.applier.run(inner, func(done applied) { a.Post(inner, done) })
 	})
+	alarm := a.edges.Alarm
+	if alarm == nil {
+		alarm = clock{time.NewTimer(never)}
+	}
+	g.Go(func() error { return alarm.Run(inner) })
 	g.Go(func() error {
 		return a.carrier.run(inner, func(done carrierDone) { a.Post(inner, done) })
 	})
 	g.Go(func() error {
 		defer cancel()
 		a.start(time.Now())
-		a.serve(ctx, inner)
+		a.serve(ctx, inner, alarm)
 		a.bequeath(time.Now())
 		a.farewell(time.Now())
 		a.closeLinks()
@@ -169,16 +174,14 @@ func (a *Agent) start(now time.Time) {
 }
 
 // serve is the loop.
-func (a *Agent) serve(stop, inner context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+func (a *Agent) serve(stop, inner context.Context, alarm Alarm) {
 	stopping := stop.Done()
 	for {
 		at := a.deadline()
-		arm(timer, at)
+		arm(alarm, at)
 		var ev Event
 		select {
-		case <-timer.C:
+		case <-alarm.Rings():
 		case <-a.wake:
 		case ev = <-a.events:
 		case <-stopping:
@@ -206,15 +209,15 @@ func (a *Agent) serve(stop, inner context.Context) {
 	}
 }
 
-// never is a timer's far future.
+// never is an alarm's far future.
 const never = 24 * time.Hour
 
-func arm(t *time.Timer, due time.Time) {
+func arm(alarm Alarm, due time.Time) {
 	if due.IsZero() {
-		t.Reset(never)
+		alarm.Set(never)
 		return
 	}
-	t.Reset(time.Until(due))
+	alarm.Set(time.Until(due))
 }
 
 // turn does what is due. Adverts come first: silence is judged only when none

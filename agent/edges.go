@@ -23,6 +23,21 @@ type Edges struct {
 	Files     FileFollower
 	Mark      DrainMark
 	Flows     Flows
+	// Alarm wakes the loop; nil: a timer of package time does, which costs an
+	// idle daemon more.
+	Alarm Alarm
+}
+
+// Alarm tells when time has passed.
+type Alarm interface {
+	// Set has Rings get the time when d has passed, at once if that is not more
+	// than 0, and forgets what was set before.
+	Set(d time.Duration)
+	// Rings may get a value although the alarm was set anew meanwhile.
+	Rings() <-chan time.Time
+	// Run does what is needed for that until ctx ends, which is a nil error. The
+	// agent calls it once, and needs it to the end of its handing over.
+	Run(ctx context.Context) error
 }
 
 // AdvertSockets opens sockets for adverts.

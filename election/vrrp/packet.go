@@ -14,10 +14,6 @@ const Protocol = 112
 // (RFC 9568 5.1.1.3, 5.1.2.3): it proves that no router forwarded it.
 const TTL = 255
 
-// MaxAddresses is the number of addresses an advert can carry: the count is one
-// byte (RFC 9568 5.2.5).
-const MaxAddresses = 255
-
 const (
 	version3      = 3
 	typeAdvert    = 1
@@ -120,7 +116,8 @@ func Parse(f *Frame, p *Packet) error {
 }
 
 // Append appends the advert as sent from src to dst. Addresses must be 1 to
-// MaxAddresses of src's family, and Interval in its range.
+// 255 of src's family, because the count is one byte (RFC 9568 5.2.5), and
+// Interval in its range.
 func (p *Packet) Append(b []byte, src, dst netip.Addr) []byte {
 	start := len(b)
 	b = append(b, version3<<4|typeAdvert, p.VRID, p.Priority, byte(len(p.Addresses)))

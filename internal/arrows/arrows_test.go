@@ -27,14 +27,17 @@ type layer struct {
 
 func layers() []layer {
 	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer"}
-	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance"}
+	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm"}
+	// below is what edges may share: system calls.
+	below := []string{"internal/dontwait"}
 	core := []string{"agent"}
 	surface := []string{"control", "metrics"}
 	all := slices.Concat(pure, edges, core, surface)
 	return []layer{
 		{packages: []string{"election", "config", "health/counter", "peer"}},
 		{packages: []string{"election/vrrp"}, uses: []string{"election"}},
-		{packages: edges, uses: pure},
+		{packages: below},
+		{packages: edges, uses: slices.Concat(pure, below)},
 		{packages: core, uses: pure},
 		{packages: surface, uses: slices.Concat(pure, core)},
 		{packages: []string{"cmd/vipd"}, uses: all},
