@@ -71,8 +71,10 @@ type group struct {
 	gone bool
 
 	// advertised and unicastTo are what adverts list and whom they go to.
-	advertised  []netip.Addr
-	unicastTo   []netip.Addr
+	advertised []netip.Addr
+	unicastTo  []netip.Addr
+	// password is that of version 2 adverts.
+	password    vrrp.Password
 	buffer      []byte
 	sendErrorAt time.Time
 	restoredAt  time.Time
@@ -137,13 +139,18 @@ func (g *group) ipv6() bool { return g.cfg.Addresses[0].Is6() }
 func (g *group) prepare() vrrp.Config {
 	v := g.cfg.VRRP
 	c := vrrp.Config{
-		VRID: v.VRID, Interval: v.AdvertInterval,
+		VRID: v.VRID, Rhythm: vrrp.Rhythm{Interval: v.AdvertInterval},
 		Priority: v.Priority, UnhealthyPriority: v.UnhealthyPriority,
 		Preempt: v.Preempt == config.PreemptAlways, PreemptDelay: v.PreemptDelay,
 		StartupDelay:   v.StartupDelay,
 		Peers:          g.peers(),
 		FollowChecksum: v.Checksum == config.ChecksumAuto,
 	}
+	if v.Version == 2 {
+		c.Version = vrrp.Version2
+	}
+	g.password = vrrp.Password{}
+	copy(g.password[:], v.Password)
 	if v.Checksum == config.ChecksumPseudoHeader {
 		c.Checksum = vrrp.PseudoHeader
 	}

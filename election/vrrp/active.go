@@ -45,12 +45,12 @@ func (m *Machine) advertTimer(now time.Time) {
 // in the queue, so this is asked before one is judged, too.
 func (m *Machine) noticeLateness(now time.Time) bool {
 	late := now.Sub(m.deadline)
-	if late <= ActiveDownInterval(m.cfg.Interval, m.Priority(now)) {
+	if late <= m.cfg.ActiveDownInterval(m.Priority(now)) {
 		return false
 	}
 	m.lateBy = late.Round(time.Millisecond)
 	m.enter(Listening, election.Late, fmt.Sprintf("the daemon could not run for %v; listening before it adverts again", m.lateBy))
-	m.deadline = now.Add(m.cfg.Interval + SkewTime(m.cfg.Interval, m.Priority(now)))
+	m.deadline = now.Add(m.cfg.Interval + m.cfg.SkewTime(m.Priority(now)))
 	return true
 }
 
@@ -95,15 +95,15 @@ func (m *Machine) hearAsOwner(now time.Time, from netip.Addr, p *Packet) {
 	if m.rival.Addr != from {
 		m.defence = Defend{Rival: from}
 	}
-	m.tellRival(now, from, p.Priority, mine)
-	m.rival = Sighting{Addr: from, Priority: p.Priority, Interval: p.Interval, Heard: now}
+	m.tellRival(now, from, p, mine)
+	m.rival = sighting(now, from, p)
 	m.assert(now)
 	m.act(m.defence)
 }
 
 // tellRival reports a duel once. The last word of an owner that was just
 // replaced is none.
-func (m *Machine) tellRival(now time.Time, from netip.Addr, theirs, mine uint8) {
+func (m *Machine) tellRival(now time.Time, from netip.Addr, p *Packet, mine uint8) {
 	if !m.rival.alive(now) {
 		m.rivalTold = false
 	}
@@ -111,7 +111,19 @@ func (m *Machine) tellRival(now time.Time, from netip.Addr, theirs, mine uint8) 
 		return
 	}
 	m.rivalTold = true
-	m.act(Report{Kind: Rival, From: from, Detail: fmt.Sprintf("it advertises priority %d, this node %d", theirs, mine)})
+	m.act(Report{Kind: Rival, From: from, Detail: fmt.Sprintf("it advertises priority %d, this node %d%s", p.Priority, mine, m.otherTongue(p))})
+}
+
+// otherTongue says why a rival may not understand this node: most routers hear
+// one version only, and in version 2 their own interval only (RFC 3768 7.1).
+func (m *Machine) otherTongue(p *Packet) string {
+	switch {
+	case p.Version != m.cfg.Version:
+		return fmt.Sprintf("; its adverts are of version %d, this node's of %d, which it may not hear: make vrrp.version equal", p.Version.number(), m.cfg.Version.number())
+	case p.Version == Version2 && p.Interval != m.cfg.Interval:
+		return fmt.Sprintf("; its interval is %v, this node's %v, which it may refuse in version 2: make vrrp.advert_interval equal", p.Interval, m.cfg.Interval)
+	}
+	return ""
 }
 
 // assert advertises at once, so that an inferior owner steps down.
@@ -139,7 +151,7 @@ func (m *Machine) stepDown(now time.Time, to netip.Addr, p *Packet, mine uint8, 
 	}
 	m.yield(now, to, p, reason, fmt.Sprintf("%v advertises priority %d, this node %d", to, p.Priority, mine))
 	if m.duty == Serve {
-		m.advert.Priority, m.advert.Interval = mine, m.cfg.Interval
+		m.advert.Priority, m.advert.Rhythm = mine, m.cfg.Rhythm
 		m.act(&m.advert)
 	}
 }
@@ -155,7 +167,7 @@ func (m *Machine) yield(now time.Time, to netip.Addr, p *Packet, reason election
 	m.act(Release{})
 	m.rival = Sighting{}
 	m.rest(now)
-	m.owner = Sighting{Addr: to, Priority: p.Priority, Interval: p.Interval, Heard: now}
+	m.owner = sighting(now, to, p)
 	m.judgeOwner(now)
 	m.arm(now)
 }

@@ -2,7 +2,6 @@ package vrrp
 
 import (
 	"net/netip"
-	"time"
 
 	"github.com/vipd/vipd/election"
 )
@@ -114,7 +113,7 @@ type Action interface{ action() }
 // the next Step.
 type SendAdvert struct {
 	Priority uint8
-	Interval time.Duration
+	Rhythm
 	Checksum Checksum
 }
 

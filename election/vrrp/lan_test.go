@@ -336,7 +336,7 @@ func (h *host) perform(a Action) {
 	l := h.lan
 	switch a := a.(type) {
 	case *SendAdvert:
-		p := Packet{VRID: h.cfg.VRID, Priority: a.Priority, Interval: a.Interval, Addresses: h.cfg.Addresses, Checksum: a.Checksum}
+		p := Packet{Version: a.Version, VRID: h.cfg.VRID, Priority: a.Priority, Interval: a.Interval, Addresses: h.cfg.Addresses, Checksum: a.Checksum}
 		l.broadcast(h, p.Append(nil, h.own, MulticastIPv4))
 	case Hold:
 		h.orders++

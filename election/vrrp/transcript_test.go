@@ -28,7 +28,7 @@ import (
 //
 //	up, up as .14                    LinkUp
 //	down REASON                      LinkDown
-//	.13 adverts 150 [every 1s] [of .10 .20] [in pseudo-header]
+//	.13 adverts 150 [every 1s] [of .10 .20] [in pseudo-header | in version 2]
 //	healthy, unhealthy               Health
 //	drain, resign, undrain           SetDuty
 //	abandon                          Abandon
@@ -155,7 +155,7 @@ func run(t *testing.T, transcripts []transcript) {
 
 func newScript(t *testing.T, node string, from begin) *script {
 	s := &script{t: t, own: last(".12"), cfg: Config{
-		VRID: 51, Addresses: []netip.Addr{last(".10")}, Interval: 100 * ms,
+		VRID: 51, Addresses: []netip.Addr{last(".10")}, Rhythm: Rhythm{Interval: 100 * ms},
 		Priority: 192, UnhealthyPriority: 64, FollowChecksum: true,
 	}}
 	leftover := false
@@ -287,6 +287,11 @@ func (s *script) advert(what string) Event {
 			}
 		case "in":
 			i++
+			if w[i] == "version" {
+				i++
+				p.Version = s.version(w[i])
+				continue
+			}
 			p.Checksum = PseudoHeader
 		default:
 			s.t.Fatalf("no such word of an advert: %q in %q", w[i], what)
@@ -306,6 +311,8 @@ func (s *script) set(words string) {
 		switch w[0] {
 		case "priority":
 			c.Priority = uint8(s.number(w[1]))
+		case "version":
+			c.Version = s.version(w[1])
 		case "interval":
 			c.Interval = s.duration(w[1])
 		case "preempt":
@@ -346,6 +353,17 @@ func (s *script) number(w string) uint64 {
 	return n
 }
 
+func (s *script) version(w string) Version {
+	switch w {
+	case "2":
+		return Version2
+	case "3":
+		return Version3
+	}
+	s.t.Fatalf("no such version: %q", w)
+	return 0
+}
+
 func (s *script) duration(w string) time.Duration {
 	d, err := time.ParseDuration(w)
 	if err != nil {
@@ -372,6 +390,9 @@ func describe(a Action) string {
 		}
 		if a.Checksum == PseudoHeader {
 			words += " in pseudo-header"
+		}
+		if a.Version == Version2 {
+			words += " in version 2"
 		}
 		return words
 	case Hold:
