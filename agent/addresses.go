@@ -272,8 +272,12 @@ func (g *group) attacked(now time.Time) bool {
 	if began {
 		g.announcements.begin(now, time.Time{})
 	}
-	if began || g.defence.answer(now) {
+	if began {
 		g.order(now, order{hold: true, announce: true})
+		return began
+	}
+	if at := g.defence.answer(now); !at.IsZero() {
+		g.announcements.makeUp(at)
 	}
 	return began
 }
@@ -284,10 +288,10 @@ func (g *group) tickAnnouncements(now time.Time) {
 		g.defendAt = time.Time{}
 		return
 	}
-	if due(g.defendAt, now) {
-		g.defend(now)
-	}
 	if g.announcements.due(now) {
 		g.order(now, order{hold: true, announce: true})
+	}
+	if due(g.defendAt, now) {
+		g.defend(now)
 	}
 }

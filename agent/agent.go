@@ -247,6 +247,10 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		if !ev.group.gone {
 			ev.group.probed(now, ev)
 		}
+	case reached:
+		if !ev.group.gone {
+			ev.group.reached(now, ev)
+		}
 	case claimed:
 		a.claimed(now, ev)
 	case checked:

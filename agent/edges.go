@@ -88,10 +88,13 @@ type Announcer interface {
 	Announce(interfaceName string, addrs []netip.Addr) error
 }
 
-// Prober asks who answers for an address. mac is empty if nobody does, or only
+// Prober asks the segment. Probe: who answers for an address; mac is empty if nobody does, or only
 // a station that answers for any address.
 type Prober interface {
 	Probe(ctx context.Context, interfaceName string, addr netip.Addr) (mac string, err error)
+	// Reach asks the station with that address and MAC, and third ones of the
+	// segment, whether they hear this host. Attempt is left alone.
+	Reach(ctx context.Context, interfaceName string, of netip.Addr, mac [6]byte, third []netip.Addr) (vrrp.Reached, error)
 }
 
 // Claims reports other stations that claim watched addresses on an interface,

@@ -251,6 +251,8 @@ func (g *group) perform(now time.Time, act vrrp.Action) {
 		g.attacked(now)
 	case vrrp.Probe:
 		g.probe(act.Attempt)
+	case vrrp.Reach:
+		g.reach(act)
 	case vrrp.Transition:
 		g.transition(now, act)
 	case vrrp.Report:
@@ -298,6 +300,8 @@ func (g *group) report(now time.Time, r vrrp.Report) {
 		g.log.Warn("the VIP is in use by another station; it is not claimed", "detail", r.Detail, "mend", g.whyUnheard(now))
 	case vrrp.OwnAddress:
 		g.log.Warn("another station uses this node's own address; find it by its MAC and give it another", "address", r.From, "mac", g.sender(), "detail", r.Detail)
+	case vrrp.Deaf:
+		g.log.Warn("another node advertises as owner and does not hear this one; look for what loses frames on the way to it", "to", r.From, "detail", r.Detail)
 	case vrrp.Undone:
 		g.log.Warn("the VIP could not be taken over from its living owner; it stays there", "owner", r.From, "detail", r.Detail)
 	}

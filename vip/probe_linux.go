@@ -94,7 +94,9 @@ type inquiry struct {
 	conn   *packet.Conn
 	mac    net.HardwareAddr
 	source netip.Addr
-	buffer []byte
+	// directed is the station whose questions go to it alone; zero: none.
+	directed Station
+	buffer   []byte
 }
 
 func openInquiry(link netlink.Link, source netip.Addr, ipv4 bool) (*inquiry, error) {
@@ -183,6 +185,9 @@ func (q *inquiry) send(addr netip.Addr) error {
 	frame, err := question(q.mac, q.source, addr)
 	if err != nil {
 		return err
+	}
+	if addr == q.directed.Addr {
+		copy(frame, q.directed.MAC)
 	}
 	return sendFrame(q.conn, frame)
 }

@@ -76,6 +76,10 @@ func (m *Machine) resume(now time.Time) {
 func (m *Machine) hearAsOwner(now time.Time, from netip.Addr, p *Packet) {
 	mine, lonely := m.Priority(now), now.Before(m.lonelyUntil)
 	m.lonelyUntil = time.Time{}
+	if m.deaf(now, from) {
+		m.outlive(now, from, p)
+		return
+	}
 	if m.state == Listening && m.duty == Serve && p.Priority != PriorityResigned && BandOf(p.Priority) >= BandOf(mine) {
 		m.yieldLate(now, from, p)
 		return
@@ -92,13 +96,29 @@ func (m *Machine) hearAsOwner(now time.Time, from netip.Addr, p *Packet) {
 		m.assert(now)
 		return
 	}
+	m.noteRival(now, from, p, mine)
+	m.assert(now)
+	m.act(m.defence)
+	m.doubtRival(now, from, p)
+}
+
+func (m *Machine) noteRival(now time.Time, from netip.Addr, p *Packet, mine uint8) {
 	if m.rival.Addr != from {
 		m.defence = Defend{Rival: from}
 	}
+	if !m.rival.alive(now) {
+		m.rivalSince = now
+	}
 	m.tellRival(now, from, p, mine)
 	m.rival = sighting(now, from, p)
-	m.assert(now)
-	m.act(m.defence)
+}
+
+// outlive goes on beside an owner that hears nothing, however good it is: it
+// advertises what it cannot serve. What it announces is answered as any other
+// station's claim.
+func (m *Machine) outlive(now time.Time, from netip.Addr, p *Packet) {
+	m.noteRival(now, from, p, m.Priority(now))
+	m.doubt(now, from, p)
 }
 
 // tellRival reports a duel once. The last word of an owner that was just
@@ -149,25 +169,26 @@ func (m *Machine) stepDown(now time.Time, to netip.Addr, p *Packet, mine uint8, 
 	case p.Priority > mine && !lonely:
 		reason = election.HigherPriority
 	}
-	m.yield(now, to, p, reason, fmt.Sprintf("%v advertises priority %d, this node %d", to, p.Priority, mine))
+	m.yield(now, sighting(now, to, p), reason, fmt.Sprintf("%v advertises priority %d, this node %d", to, p.Priority, mine))
 	if m.duty == Serve {
 		m.advert.Priority, m.advert.Rhythm = mine, m.cfg.Rhythm
 		m.act(&m.advert)
+		m.doubtWinner(now, to, p)
 	}
 }
 
 // yieldLate: late means lost. Who took over meanwhile has the clients, so a late
 // owner does not duel inside its band: that would move the VIP once more.
 func (m *Machine) yieldLate(now time.Time, to netip.Addr, p *Packet) {
-	m.yield(now, to, p, election.Late, fmt.Sprintf("%v took over while this daemon could not run for %v", to, m.lateBy))
+	m.yield(now, sighting(now, to, p), election.Late, fmt.Sprintf("%v took over while this daemon could not run for %v", to, m.lateBy))
 }
 
-func (m *Machine) yield(now time.Time, to netip.Addr, p *Packet, reason election.Reason, detail string) {
+func (m *Machine) yield(now time.Time, to Sighting, reason election.Reason, detail string) {
 	m.enter(Backup, reason, detail)
 	m.act(Release{})
 	m.rival = Sighting{}
 	m.rest(now)
-	m.owner = sighting(now, to, p)
+	m.owner = to
 	m.judgeOwner(now)
 	m.arm(now)
 }

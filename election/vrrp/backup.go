@@ -108,6 +108,7 @@ func (m *Machine) hearAsBackup(now time.Time, from netip.Addr, p *Packet) {
 	if p.Priority != PriorityResigned || !m.healthy || m.state == Probing {
 		m.silentFrom = now
 	}
+	m.doubtOwner(now, from, p)
 	m.judgeOwner(now)
 	if m.state == Probing {
 		m.enter(Backup, election.Startup, fmt.Sprintf("%v advertises as owner", from))

@@ -63,8 +63,9 @@ type Machine struct {
 	owner Sighting
 	// rival is the other owner heard while Active; defence is the Defend against
 	// it, kept so that a duel allocates nothing.
-	rival     Sighting
-	rivalTold bool
+	rival      Sighting
+	rivalSince time.Time
+	rivalTold  bool
 	// activeSince is when this node became the owner.
 	activeSince time.Time
 	defence     Action
@@ -108,7 +109,12 @@ type Machine struct {
 	oldInterval time.Duration
 	lengthened  int
 
-	foreign, differs, ownAddress episodeOf
+	// doubted is an owner that may not hear this node; questions counts what was
+	// asked about that.
+	doubted   judged
+	questions uint64
+
+	foreign, differs, ownAddress, deafness episodeOf
 
 	advert  SendAdvert
 	actions []Action
@@ -147,6 +153,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.held(now, ev)
 	case Probed:
 		m.probed(now, ev)
+	case Reached:
+		m.reached(now, ev)
 	case Configure:
 		m.configure(now, ev.Config)
 	case Named:
@@ -272,7 +280,7 @@ func (m *Machine) linkUp(now time.Time, own netip.Addr) {
 	}
 	m.heard = false
 	m.lonelyUntil, m.company = time.Time{}, time.Time{}
-	m.owner, m.rival = Sighting{}, Sighting{}
+	m.owner, m.rival, m.doubted = Sighting{}, Sighting{}, judged{}
 	m.startupUntil = now.Add(m.cfg.StartupDelay)
 	m.retryAfter, m.retries = time.Time{}, 0
 	m.enter(Backup, election.Startup, "")

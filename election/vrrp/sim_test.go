@@ -87,6 +87,7 @@ func (s *simulation) setUp() {
 	preempt, mixed, known := s.chance(0.3), s.chance(0.3), s.chance(0.6)
 	rhythm := s.rhythm()
 	s.equal = s.chance(0.4)
+	s.router, s.proxy = s.chance(0.5), s.chance(0.2)
 	var all []netip.Addr
 	for _, h := range s.hosts {
 		all = append(all, h.own)
@@ -166,6 +167,7 @@ func (s *simulation) setDeaf(a, b *host, deaf bool) {
 // unhealthy, the segment parted.
 func (s *simulation) repair(h *host) {
 	h.refuses, h.slow = false, false
+	h.mute, h.deafened = false, false
 	if h.frozen {
 		h.thaw()
 	}
@@ -182,7 +184,7 @@ func (s *simulation) repair(h *host) {
 
 func (s *simulation) fault(h *host) {
 	d := s.between(20*ms, 6*time.Second)
-	switch s.rng.IntN(13) {
+	switch s.rng.IntN(15) {
 	case 0:
 		h.crash()
 		s.later(d, h.start)
@@ -230,6 +232,11 @@ func (s *simulation) fault(h *host) {
 		cfg := h.cfg
 		cfg.Priority, cfg.Rhythm = s.healthyPriority(), s.rhythm()
 		h.configure(cfg)
+	case 13, 14:
+		h.mute, h.deafened = s.chance(0.5), s.chance(0.5)
+		s.rewire()
+		s.trace(h, "mute: %v, deaf: %v", h.mute, h.deafened)
+		s.later(d, func() { h.mute, h.deafened = false, false; s.rewire() })
 	}
 }
 

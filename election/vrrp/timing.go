@@ -48,6 +48,17 @@ const (
 	// probeQuiet is how long a VIP that was answered for must be silent before
 	// it is claimed.
 	probeQuiet = 5 * time.Second
+	// unheardAdverts is for how many of its intervals an inferior owner may go on
+	// before it is asked whether it hears this one; reachPause is the time
+	// between two questions.
+	unheardAdverts = 10
+	reachPause     = time.Second
+	// deafProofs is how many questions in a row prove that an owner is deaf,
+	// deafWatch how long a node that was beaten goes on asking.
+	deafProofs = 2
+	deafWatch  = 6 * time.Second
+	// makeWayFor is how long a node that made way for an owner displaces none.
+	makeWayFor = 30 * time.Second
 	// maxLateStarts bounds how often in a row a late backup starts its timer
 	// anew.
 	maxLateStarts = 2

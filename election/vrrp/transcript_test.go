@@ -34,6 +34,7 @@ import (
 //	abandon                          Abandon
 //	held 1, not held 1               Held, Held with an error
 //	probed 1 free, probed 1 by MAC   Probed
+//	reached 1 hears|silent|unclear, 1 of 2 others   Reached
 //	configure WORD VALUE, ...        Configure, in the words of node below
 //	named by .13, named by nobody    Named
 //	members .11 .13                  Members
@@ -249,6 +250,11 @@ func (s *script) event(what string) Event {
 			ev.MAC = w[3]
 		}
 		return ev
+	case "reached":
+		return Reached{
+			Attempt: s.number(w[1]), Other: s.hearing(strings.TrimSuffix(w[2], ",")),
+			Third: int(s.number(w[3])), Asked: int(s.number(w[5])),
+		}
 	case "named":
 		if w[2] == "nobody" {
 			return Named{}
@@ -353,6 +359,16 @@ func (s *script) number(w string) uint64 {
 	return n
 }
 
+func (s *script) hearing(w string) Hearing {
+	for h, word := range map[Hearing]string{Unclear: "unclear", Hears: "hears", Silent: "silent"} {
+		if w == word {
+			return h
+		}
+	}
+	s.t.Fatalf("no such hearing: %q", w)
+	return Unclear
+}
+
 func (s *script) version(w string) Version {
 	switch w {
 	case "2":
@@ -406,6 +422,8 @@ func describe(a Action) string {
 		return "release"
 	case Probe:
 		return fmt.Sprintf("probe %d", a.Attempt)
+	case Reach:
+		return fmt.Sprintf("reach %d of %s", a.Attempt, short(a.Of))
 	case Transition:
 		return fmt.Sprintf("%v to %v, %v", a.From, a.To, a.Reason)
 	case Report:
@@ -429,6 +447,8 @@ func reportWord(k ReportKind) string {
 		return "answered"
 	case OwnAddress:
 		return "own address"
+	case Deaf:
+		return "deaf"
 	case Undone:
 		return "undone"
 	}

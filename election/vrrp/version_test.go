@@ -42,7 +42,7 @@ func TestVersions(t *testing.T) {
 			18751ms timer -> listening to active, late; advert 192 every 2s in version 2; hold 2`},
 		{"a duel between versions goes by priority and address", "", owner, `
 			10ms .13 adverts 150 every 1s in version 2 -> report rival by .13; advert 192; defend against .13
-			20ms .13 adverts 200 every 1s in version 2 -> active to backup, higher-priority; release; advert 192
+			20ms .13 adverts 200 every 1s in version 2 -> active to backup, higher-priority; release; advert 192; reach 1 of .13
 			20ms timer is at 3.27s`},
 		{"a version 2 advert says nothing of the checksum of version 3", "", owner, `
 			10ms .11 adverts 150 in pseudo-header -> report rival by .11; advert 192 in pseudo-header; defend against .11
