@@ -86,6 +86,10 @@ const (
 	// PseudoHeader covers an IPv4 pseudo-header too (keepalived and FRR, by
 	// default).
 	PseudoHeader
+	// GroupPseudoHeader has the multicast group in the pseudo-header though the
+	// advert goes to a peer (keepalived up to 1.3.6, and later ones with
+	// old_unicast_checksum).
+	GroupPseudoHeader
 )
 
 // Packet is an advertisement (RFC 9568 5.2, RFC 3768 5.3).
@@ -214,8 +218,11 @@ func (p *Packet) Append(b []byte, src, dst netip.Addr) []byte {
 	}
 	message := b[start:]
 	sum := sumBytes(0, message)
-	if src.Is6() || p.Checksum == PseudoHeader && p.Version == Version3 {
+	switch {
+	case src.Is6() || p.Checksum == PseudoHeader && p.Version == Version3:
 		sum = sumPseudoHeader(sum, src, dst, len(message))
+	case p.Checksum == GroupPseudoHeader && p.Version == Version3:
+		sum = sumPseudoHeader(sum, src, MulticastIPv4, len(message))
 	}
 	binary.BigEndian.PutUint16(message[6:], ^fold(sum))
 	return b
@@ -250,6 +257,9 @@ func findChecksum(message []byte, src, dst netip.Addr) (Checksum, bool) {
 	}
 	if fold(sumPseudoHeader(sum, src, dst, len(message))) == 0xffff {
 		return PseudoHeader, true
+	}
+	if src.Is4() && fold(sumPseudoHeader(sum, src, MulticastIPv4, len(message))) == 0xffff {
+		return GroupPseudoHeader, true
 	}
 	return 0, false
 }

@@ -235,6 +235,8 @@ func TestAppendParse(t *testing.T) {
 			Packet{VRID: 51, Priority: 200, Interval: 100 * time.Millisecond, Addresses: []netip.Addr{ip("192.0.2.10")}, Checksum: PseudoHeader}},
 		{"IPv4 unicast, checksum with the pseudo-header", ip("192.0.2.11"), ip("192.0.2.12"),
 			Packet{VRID: 51, Priority: 200, Interval: 100 * time.Millisecond, Addresses: []netip.Addr{ip("192.0.2.10")}, Checksum: PseudoHeader}},
+		{"IPv4 unicast, checksum with the group in the pseudo-header, as old keepalived", ip("192.0.2.11"), ip("192.0.2.12"),
+			Packet{VRID: 51, Priority: 200, Interval: 100 * time.Millisecond, Addresses: []netip.Addr{ip("192.0.2.10")}, Checksum: GroupPseudoHeader}},
 		{"5.2.8 IPv6", ip("fe80::11"), MulticastIPv6,
 			Packet{VRID: 51, Priority: 200, Interval: 100 * time.Millisecond, Addresses: []netip.Addr{ip("2001:db8::10"), ip("2001:db8::20")}, Checksum: PseudoHeader}},
 		{"5.2.7 the shortest interval, 10 ms", ip("192.0.2.11"), MulticastIPv4,
