@@ -2,9 +2,7 @@ package vip
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -36,44 +34,25 @@ type Reached struct {
 // station's MAC, so that nobody else answers it; a station that has the address
 // at another MAC, as virtual routers have, answers the broadcast that follows.
 // It takes 60 ms, and up to 120 more when the station does not answer.
-func (p *Prober) Reach(ctx context.Context, ifname string, of Station, third []netip.Addr) (reached Reached, err error) {
-	defer func() {
+func (p *Prober) Reach(ctx context.Context, ifname string, of Station, third []netip.Addr) (Reached, error) {
+	var reached Reached
+	err := inquire(ctx, ifname, of.Addr.Is4(), func(q *inquiry) error {
+		routers, err := q.routers(of.Addr.Is4())
 		if err != nil {
-			reached, err = Reached{}, fmt.Errorf("ask %s on %s whether it hears this host: %w", of.Addr, ifname, err)
+			return err
 		}
-	}()
-	kernel, err := openRTNetlink()
+		reached, err = q.reach(ctx, of, thirdStations(of.Addr, q.own, slices.Concat(third, routers)))
+		if err != nil || reached.Hears {
+			return err
+		}
+		answer, err := q.whoHas(ctx, of.Addr, q.controls(of.Addr))
+		reached.Hears, reached.Unclear = answer.Answered && !answer.AnswersAny, answer.AnswersAny
+		return err
+	})
 	if err != nil {
-		return Reached{}, err
+		return Reached{}, fmt.Errorf("ask %s on %s whether it hears this host: %w", of.Addr, ifname, err)
 	}
-	defer kernel.Close()
-	link, err := lookUp(kernel, ifname)
-	if err != nil {
-		return Reached{}, err
-	}
-	own, err := ownAddresses(kernel, link)
-	if err != nil {
-		return Reached{}, err
-	}
-	routers, err := routersOn(kernel, link, of.Addr.Is4())
-	if err != nil {
-		return Reached{}, err
-	}
-	q, err := openInquiry(link, solicitationSource(own), of.Addr.Is4())
-	if err != nil {
-		return Reached{}, err
-	}
-	defer func() { err = errors.Join(err, q.conn.Close()) }()
-	stop := interruptAtEnd(ctx, q.conn)
-	defer stop()
-	reached, err = q.reach(ctx, of, thirdStations(of.Addr, own, slices.Concat(third, routers)))
-	if err != nil || reached.Hears {
-		return reached, err
-	}
-	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // nobody gains by guessing them
-	answer, err := q.whoHas(ctx, of.Addr, controlAddresses(of.Addr, own, random))
-	reached.Hears, reached.Unclear = answer.Answered && !answer.AnswersAny, answer.AnswersAny
-	return reached, err
+	return reached, nil
 }
 
 // reach asks all at once and listens for as long as an inquiry takes, or until
@@ -108,13 +87,13 @@ func thirdStations(of netip.Addr, own []Address, list []netip.Addr) []netip.Addr
 	return third
 }
 
-// routersOn are the gateways of the routes over an interface.
-func routersOn(kernel *netlink.Handle, link netlink.Link, ipv4 bool) ([]netip.Addr, error) {
+// routers are the gateways of the routes over the interface.
+func (q *inquiry) routers(ipv4 bool) ([]netip.Addr, error) {
 	family := netlink.FAMILY_V6
 	if ipv4 {
 		family = netlink.FAMILY_V4
 	}
-	routes, err := settled(func() ([]netlink.Route, error) { return kernel.RouteList(link, family) })
+	routes, err := settled(func() ([]netlink.Route, error) { return q.kernel.RouteList(q.link, family) })
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}

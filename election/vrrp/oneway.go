@@ -63,7 +63,9 @@ func (m *Machine) doubt(now time.Time, from netip.Addr, p *Packet) {
 // a while: what a deaf node says of itself may be old at first.
 func (m *Machine) doubtWinner(now time.Time, from netip.Addr, p *Packet) {
 	m.doubt(now, from, p)
-	m.doubted.until = now.Add(deafWatch)
+	if m.doubted.Addr == from {
+		m.doubted.until = now.Add(deafWatch)
+	}
 }
 
 // doubtOwner goes on to ask about a winner.
