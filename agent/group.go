@@ -55,6 +55,10 @@ type group struct {
 	unannounced string
 	// rejoinAt is when an interface is tried again.
 	rejoinAt time.Time
+	// next is the group's deadline as it was worked out last; stale: that may be
+	// another one by now.
+	next  time.Time
+	stale bool
 
 	// claimedAt is when another station claimed a VIP last. accused is what it
 	// claimed, to be answered at defendAt.
@@ -196,8 +200,17 @@ func (g *group) unicast() bool {
 	return len(g.cfg.VRRP.Peers) > 0 || g.cfg.VRRP.PeersFile != ""
 }
 
-// deadline is when the group has to be ticked; zero: not.
+// deadline is when the group has to be ticked; zero: not. With hundreds of
+// groups most of them have nothing to do with what wakes the loop, so it is
+// worked out anew only for those that something happened to.
 func (g *group) deadline() time.Time {
+	if g.stale {
+		g.next, g.stale = g.workOutDeadline(), false
+	}
+	return g.next
+}
+
+func (g *group) workOutDeadline() time.Time {
 	d := g.machine.Deadline()
 	for _, t := range [...]time.Time{
 		g.fitness.deadline(), g.refreshAt, g.retryAt, g.unheldDeadline(),
@@ -216,6 +229,7 @@ func (g *group) tick(now time.Time) {
 	if d := g.deadline(); d.IsZero() || now.Before(d) {
 		return
 	}
+	g.stale = true
 	if d := g.machine.Deadline(); !d.IsZero() && !now.Before(d) {
 		if now.Sub(d) > g.cfg.VRRP.AdvertInterval {
 			g.agent.loop.Late.Add(1)
@@ -234,6 +248,7 @@ func (g *group) tick(now time.Time) {
 
 // step tells the machine an event and does what it wants.
 func (g *group) step(now time.Time, ev vrrp.Event) {
+	g.stale = true
 	for _, act := range g.machine.Step(now, ev) {
 		g.perform(now, act)
 	}
