@@ -91,7 +91,8 @@ func PrintBusy(w io.Writer, results []Busy, d time.Duration) error {
 			r.Subject.Name, strconv.Itoa(r.Flaps),
 			fmt.Sprintf("%.1f/%.1f ms", milliseconds(r.Median), milliseconds(r.Most)),
 		})
-		if r.Subject.Vipd != "" {
+		// As its systemd unit starts it.
+		if r.Subject.Vipd != "" && r.Subject.RealTime {
 			targets += bench.Mark(r.Flaps == 0, r.Subject.Name+": no change of the owner", strconv.Itoa(r.Flaps))
 		}
 	}
