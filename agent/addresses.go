@@ -140,7 +140,7 @@ func (g *group) released(done applied) {
 		g.releasing = false
 	}
 	if done.reset > 0 {
-		countIn(&g.counters.ConnectionsReset, EndUnkept, count(done.reset))
+		countIn(&g.counters.ConnectionsReset, EndUnkept, tally(done.reset))
 		g.log.Info("open connections were reset with the release of the VIP", "connections", done.reset)
 	}
 	if done.err != nil {
@@ -312,8 +312,12 @@ func (g *group) attacked(now time.Time) bool {
 	if began {
 		g.announcements.begin(now, time.Time{})
 	}
-	if began || g.defence.answer(now) {
+	if began {
 		g.order(now, order{hold: true, announce: true, rules: g.handover.version})
+		return began
+	}
+	if at := g.defence.answer(now); !at.IsZero() {
+		g.announcements.makeUp(at)
 	}
 	return began
 }
@@ -324,10 +328,10 @@ func (g *group) tickAnnouncements(now time.Time) {
 		g.defendAt = time.Time{}
 		return
 	}
+	if g.announcements.due(now) {
+		g.order(now, order{hold: true, announce: true, rules: g.handover.version})
+	}
 	if due(g.defendAt, now) {
 		g.defend(now)
-	}
-	if g.announcements.due(now) {
-		g.order(now, order{hold: true, announce: true})
 	}
 }

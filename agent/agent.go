@@ -253,6 +253,7 @@ func (a *Agent) deadline() time.Time {
 }
 
 func (a *Agent) handle(now time.Time, ev Event) {
+	a.touch(ev)
 	switch ev := ev.(type) {
 	case InterfaceChanged:
 		a.interfaceChanged(now, ev.Interface)
@@ -273,6 +274,10 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		if !ev.group.gone {
 			ev.group.probed(now, ev)
 		}
+	case reached:
+		if !ev.group.gone {
+			ev.group.reached(now, ev)
+		}
 	case claimed:
 		a.claimed(now, ev)
 	case checked:
@@ -289,6 +294,25 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		ev.do()
 	default:
 		panic("agent: unhandled event")
+	}
+}
+
+// touch marks the groups whose deadline an event may change: its own group's,
+// where it is about one.
+func (a *Agent) touch(ev Event) {
+	switch ev := ev.(type) {
+	case applied:
+		ev.group.stale = true
+	case probed:
+		ev.group.stale = true
+	case reached:
+		ev.group.stale = true
+	case checked:
+		ev.group.stale = true
+	default:
+		for _, g := range a.groups {
+			g.stale = true
+		}
 	}
 }
 

@@ -104,7 +104,7 @@ type Announcer interface {
 	Announce(interfaceName string, addrs []netip.Addr) error
 }
 
-// Prober asks who answers for an address. mac is empty if nobody does, or only
+// Prober asks the segment. Probe: who answers for an address; mac is empty if nobody does, or only
 // a station that answers for any address.
 type Prober interface {
 	Probe(ctx context.Context, interfaceName string, addr netip.Addr) (mac string, err error)
@@ -112,6 +112,9 @@ type Prober interface {
 	// that leave this host even if it has the VIP itself, and closes it. open tells
 	// whether a server listens; mac is the station that answered.
 	Knock(ctx context.Context, interfaceName string, from netip.Addr, vip netip.AddrPort) (mac string, open bool, err error)
+	// Reach asks the station with that address and MAC, and third ones of the
+	// segment, whether they hear this host. Attempt is left alone.
+	Reach(ctx context.Context, interfaceName string, of netip.Addr, mac [6]byte, third []netip.Addr) (vrrp.Reached, error)
 }
 
 // Claims reports other stations that claim watched addresses on an interface,

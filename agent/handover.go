@@ -280,11 +280,11 @@ func (g *group) carried(now time.Time, version uint64, done carriedGroup) {
 	s := &g.shadow
 	g.noteCarryError(done.err)
 	if done.stranded > 0 {
-		countIn(&g.counters.ConnectionsReset, EndStranded, count(done.stranded))
+		countIn(&g.counters.ConnectionsReset, EndStranded, tally(done.stranded))
 	}
 	if done.reset > 0 {
 		s.reset += done.reset
-		countIn(&g.counters.ConnectionsReset, done.cause, count(done.reset))
+		countIn(&g.counters.ConnectionsReset, done.cause, tally(done.reset))
 	}
 	if !s.casts() {
 		return

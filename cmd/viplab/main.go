@@ -30,7 +30,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), benchCommand())
+	root.AddCommand(demoCommand(), benchCommand(), scaleCommand(), busyCommand())
 	root.AddCommand(tool.Commands()...)
 	err := root.ExecuteContext(ctx)
 	stop()
@@ -79,12 +79,9 @@ func daemonNamed(name, vipd, viplab string) (daemon.Daemon, error) {
 
 // vipdAt checks that the binary exists.
 func vipdAt(path string, interval time.Duration) (daemon.Daemon, error) {
-	absolute, err := filepath.Abs(path)
+	absolute, err := binaryAt(path)
 	if err != nil {
-		return nil, fmt.Errorf("--vipd: %w", err)
-	}
-	if _, err := os.Stat(absolute); err != nil {
-		return nil, fmt.Errorf("--vipd: %w", err)
+		return nil, err
 	}
 	return daemon.Vipd{Binary: absolute, Interval: interval}, nil
 }

@@ -72,6 +72,13 @@ func whole(d time.Duration) string {
 	return strconv.FormatInt(d.Round(time.Millisecond).Milliseconds(), 10)
 }
 
+// Table sets rows, the first being the header, as Markdown that reads well as
+// plain text.
+func Table(rows [][]string) string { return table(rows) }
+
+// Mark is a target that was met or missed, as a line.
+func Mark(met bool, text, got string) string { return target{text, got, met}.String() }
+
 // table sets rows, the first being the header, with columns of equal width.
 func table(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
