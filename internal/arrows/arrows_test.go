@@ -27,7 +27,7 @@ type layer struct {
 
 func layers() []layer {
 	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer"}
-	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance"}
+	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/logqueue", "systemd"}
 	core := []string{"agent"}
 	surface := []string{"control", "metrics"}
 	all := slices.Concat(pure, edges, core, surface)
@@ -109,6 +109,10 @@ func TestLibrariesStayBehindOnePackage(t *testing.T) {
 		"github.com/vishvananda/netlink":                 {"vip", "flow"},
 		"github.com/google/nftables":                     {"flow"},
 		"github.com/prometheus/client_golang/prometheus": {"metrics"},
+		"github.com/coreos/go-systemd/v22/daemon":        {"systemd"},
+		"github.com/coreos/go-systemd/v22/journal":       {"systemd"},
+		"github.com/coreos/go-systemd/v22/login1":        {"systemd"},
+		"github.com/godbus/dbus/v5":                      {"systemd"},
 		"go.yaml.in/yaml/v3":                             {"config", "health"},
 		"github.com/spf13/cobra":                         {"cmd/vipd"},
 	}
