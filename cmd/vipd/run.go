@@ -36,6 +36,10 @@ func newRunCommand(g *globals) *cobra.Command {
 			// A panic, and the watchdog's SIGABRT, would end with 2, which tells the
 			// service manager that the configuration is wrong and a restart of no use.
 			debug.SetTraceback("crash")
+			// A reader of standard error that is gone, as a journald that restarts, is no
+			// reason to end (os/signal, SIGPIPE). Ignoring the signal instead would be
+			// inherited by commands.
+			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 			loaded, host, err := g.loadWithHost()
 			if err != nil {
 				return err
