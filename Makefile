@@ -46,13 +46,17 @@ check: ## the fast part: format, vet, unit tests
 test: deps build ## every test, with real peers
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
-	$(GO) test $$($(GO) list ./... | grep -v -e /flow$$ -e internal/lab -e internal/e2e)
+	$(GO) test $$($(GO) list ./... | grep -v -e /flow$$ -e internal/lab -e internal/e2e -e internal/machines)
 	$(GO) test -race -short ./agent ./control ./election/... ./metrics
 	scripts/test-network $(NETWORK)
 
 .PHONY: e2e
 e2e: deps build ## the end-to-end tests only
 	$(GO) test -p 1 -timeout 40m -v $(NETWORK)
+
+.PHONY: machines
+machines: deps ## the package on three real systemd hosts, as containers (root)
+	$(GO) test -count=1 -timeout 12m -v ./internal/machines
 
 .PHONY: bench
 bench: deps build ## vipd beside keepalived in one run, and the Go benchmarks

@@ -47,6 +47,7 @@ type Agent struct {
 	wake    chan struct{}
 	stopped chan struct{}
 	applier *applier
+	carrier *carrier
 
 	// What follows belongs to the loop.
 
@@ -62,6 +63,15 @@ type Agent struct {
 	cluster  cluster
 	drains   []*drain
 	shutdown *shutdown
+	// abilities are the kernel's for open connections; rulesError is what it
+	// refused last, and renewAt when it has to hear again of what it keeps up.
+	abilities  Abilities
+	rulesError string
+	renewAt    time.Time
+	// found are VIPs that an earlier life left on lo; adoptBy ends the time in
+	// which the rules of that life are left alone.
+	found    []netip.Addr
+	adoptBy  time.Time
 	frame    vrrp.Frame
 	packet   vrrp.Packet
 	history  []Entry
@@ -89,13 +99,15 @@ func New(o Options) *Agent {
 		events:     make(chan Event, 64),
 		wake:       make(chan struct{}, 1),
 		stopped:    make(chan struct{}),
-		applier:    newApplier(o.Edges.Addresses, o.Edges.Announcer),
+		abilities:  o.Edges.Flows.Abilities(),
+		carrier:    newCarrier(o.Edges.Flows),
 		links:      map[string]*link{},
 		interfaces: map[string]Interface{},
 		watchers:   map[*watcher]struct{}{},
 		discarded:  map[string]uint64{},
 		cluster:    newCluster(o),
 	}
+	a.applier = newApplier(o.Edges, a.carrier)
 	a.watch()
 	a.last.Store(&Status{Schema: Schema, Node: o.Config.Node, Version: o.Version, PID: o.PID, Config: o.Path, VIPs: []VIPStatus{}, Peers: []PeerStatus{}})
 	return a
@@ -117,9 +129,13 @@ func (a *Agent) Run(ctx context.Context) error {
 		return a.applier.run(inner, func(done applied) { a.Post(inner, done) })
 	})
 	g.Go(func() error {
+		return a.carrier.run(inner, func(done carrierDone) { a.Post(inner, done) })
+	})
+	g.Go(func() error {
 		defer cancel()
 		a.start(time.Now())
 		a.serve(ctx, inner)
+		a.bequeath(time.Now())
 		a.farewell(time.Now())
 		a.closeLinks()
 		a.publishDiscarded()
@@ -146,7 +162,9 @@ func (a *Agent) start(now time.Time) {
 	for _, v := range a.config.VIPs {
 		a.addGroup(now, v)
 	}
+	a.findShadows(now)
 	a.followKeys()
+	a.spawn(a.watchRules)
 	a.publish(now)
 }
 
@@ -207,6 +225,7 @@ func (a *Agent) turn(now time.Time) {
 		g.tick(now)
 	}
 	a.receiveHellos(now)
+	a.tickCarrier(now)
 	a.advanceDrains(now)
 	if a.shutdown != nil {
 		a.shutdown.advance(now)
@@ -227,7 +246,7 @@ func (a *Agent) deadline() time.Time {
 	if a.shutdown != nil {
 		d = earliest(d, a.shutdown.deadline())
 	}
-	return earliest(d, a.helloDeadline())
+	return earliest(d, earliest(earliest(a.renewAt, a.adoptBy), a.helloDeadline()))
 }
 
 func (a *Agent) handle(now time.Time, ev Event) {
@@ -243,6 +262,10 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		a.addressRemoved(now, ev)
 	case applied:
 		ev.group.applied(now, ev)
+	case proved:
+		a.proved(now, ev)
+	case carrierDone:
+		a.carrierDone(now, ev)
 	case probed:
 		if !ev.group.gone {
 			ev.group.probed(now, ev)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -37,13 +38,18 @@ type drain struct {
 // drainedGroup is a drain's view of one group.
 type drainedGroup struct {
 	*group
-	// wasOwner: it had the VIP when the drain began.
+	// wasOwner: it had the VIP when the drain began, or connections to it.
 	wasOwner bool
 	// escalateAt is when priority 1 has been tried for long enough, forceAt when
 	// a forced drain gives up waiting.
 	escalateAt time.Time
 	forceAt    time.Time
-	finished   bool
+	proof      proof
+	// waitUntil ends the wait for open connections; zero: it has not begun.
+	waitUntil time.Time
+	// resets are connections that were ended although they were waited for.
+	resets   int
+	finished bool
 }
 
 // Drain gives VIPs up to healthy successors and keeps them off this node until
@@ -87,7 +93,7 @@ func (a *Agent) concluded(ctx context.Context, op *drain, result DrainResult, fn
 	for len(op.lines) > 0 {
 		fn(<-op.lines)
 	}
-	if result != DrainDone {
+	if result != DrainDone && result != DrainReset {
 		return result, nil
 	}
 	return result, a.storeMark(context.WithoutCancel(ctx))
@@ -224,7 +230,7 @@ func (op *drain) hopeless(now time.Time) (why string, certain bool) {
 func (op *drain) add(now time.Time, g *group) {
 	wait := max(escalateMin, escalateIntervals*g.cfg.VRRP.AdvertInterval)
 	op.groups = append(op.groups, &drainedGroup{
-		group: g, wasOwner: g.machine.Owns(),
+		group: g, wasOwner: g.machine.Owns() || g.shadow.casts(),
 		escalateAt: now.Add(wait), forceAt: earliest(now.Add(2*wait), op.endsAt),
 	})
 	if g.machine.Owns() {
@@ -245,6 +251,37 @@ func (g *group) withdraw(now time.Time, reason election.Reason) {
 	}
 }
 
+// timeout is when a drain has waited long enough for successors; zero: all are
+// there.
+func (op *drain) timeout() time.Time {
+	for _, g := range op.groups {
+		if !g.finished && g.waitUntil.IsZero() {
+			return op.endsAt
+		}
+	}
+	return time.Time{}
+}
+
+// unproven is why a drain that waited in vain did.
+func (op *drain) unproven() string {
+	for _, g := range op.groups {
+		if !g.finished && !g.machine.Owns() && g.proof.missing != "" {
+			return "another node took the VIP over, but is not proven to serve: " + g.proof.missing
+		}
+	}
+	return "no healthy successor was heard"
+}
+
+// outcome is the result of a drain that is done.
+func (op *drain) outcome() DrainResult {
+	for _, g := range op.groups {
+		if g.resets > 0 {
+			return DrainReset
+		}
+	}
+	return DrainDone
+}
+
 // concerns tells whether the operation runs and is about the group.
 func (op *drain) concerns(g *group) bool {
 	return !op.ended && slices.ContainsFunc(op.groups, func(d *drainedGroup) bool { return d.group == g })
@@ -252,9 +289,16 @@ func (op *drain) concerns(g *group) bool {
 
 // deadline is when the operation has to be looked at.
 func (op *drain) deadline() time.Time {
-	d := op.endsAt
+	d := op.timeout()
 	for _, g := range op.groups {
-		if g.finished || !g.machine.Owns() {
+		if g.finished {
+			continue
+		}
+		if !g.waitUntil.IsZero() || !g.machine.Owns() {
+			d = earliest(d, g.proof.deadline())
+			if g.shadow.cause == "" {
+				d = earliest(d, g.waitUntil)
+			}
 			continue
 		}
 		d = earliest(d, g.escalateAt)
@@ -302,13 +346,13 @@ func (a *Agent) advanceDrain(now time.Time, op *drain) {
 				a.keepOff(now, g.group)
 			}
 		}
-		op.end(DrainDone)
+		op.end(op.outcome())
 	case op.cancelled:
 		a.undo(now, op, DrainCancelled, "the drain was cancelled")
 	case certain:
 		a.undo(now, op, DrainNoSuccessor, "no healthy successor: "+hopeless)
-	case !now.Before(op.endsAt):
-		a.undo(now, op, DrainNoSuccessor, "no healthy successor was heard")
+	case due(op.timeout(), now):
+		a.undo(now, op, DrainNoSuccessor, op.unproven())
 	}
 }
 
@@ -343,13 +387,21 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 		g.press(now, op)
 		return
 	}
+	if !g.waitUntil.IsZero() {
+		g.waitOn(now, op)
+		return
+	}
+	if due(g.proof.askAt, now) {
+		g.proof.askAt = time.Time{}
+	}
 	owner, alive := g.machine.Owner(now)
 	served := alive && (g.wasOwner || vrrp.BandOf(owner.Priority) == election.Healthy)
 	switch {
 	case g.releasing:
 	case served && g.wasOwner:
-		g.finished = true
-		op.say(now, g.group, "moved to %v", owner.Addr)
+		if g.prove(now, op, owner.Addr) {
+			g.moved(now, op, owner.Addr)
+		}
 	case served:
 		g.finished = true
 		op.say(now, g.group, "this node does not hold it; %v serves", owner.Addr)
@@ -360,6 +412,39 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 		g.finished = true
 		op.say(now, g.group, "this node does not hold it, and no healthy owner is heard")
 	}
+}
+
+// moved tells that the group is served elsewhere, and begins to wait for its open
+// connections if asked to.
+func (g *drainedGroup) moved(now time.Time, op *drain, to netip.Addr) {
+	op.say(now, g.group, "moved to %v", to)
+	g.waitUntil = op.waitEnds(now, &g.shadow)
+	if op.request.WaitConnections && g.shadow.casts() {
+		op.say(now, g.group, "waiting for open connections to end, for %v at the most", g.waitUntil.Sub(now).Round(time.Second))
+	}
+	g.waitOn(now, op)
+}
+
+// waitOn waits for open connections, whoever owns the VIP by now.
+func (g *drainedGroup) waitOn(now time.Time, op *drain) {
+	if !op.request.WaitConnections || !g.shadow.casts() {
+		g.finished = true
+		return
+	}
+	if due(g.waitUntil, now) {
+		g.endShadow(now, EndWaited)
+	}
+}
+
+// waitEnds is when the wait for open connections ends.
+func (op *drain) waitEnds(now time.Time, s *shadow) time.Time {
+	if op.request.WaitLimit > 0 && s.casts() {
+		return earliest(now.Add(op.request.WaitLimit), s.graceEnds)
+	}
+	if s.casts() {
+		return s.graceEnds
+	}
+	return now
 }
 
 // press makes an owner's wish to leave plainer with time.

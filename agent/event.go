@@ -32,6 +32,30 @@ type applied struct {
 	// those to be dropped may be there still; unannounced why held ones could
 	// not be announced.
 	err, undropped, unannounced error
+	// reset is how many connections were ended with a release.
+	reset int
+}
+
+// carrierDone is what the carrier did in a round.
+type carrierDone struct {
+	version uint64
+	groups  map[*group]carriedGroup
+	// passed are the packets that were passed on; nil: none are to be.
+	passed map[netip.Addr]Passed
+	err    error
+}
+
+// carriedGroup is what the carrier did for a group, and what it found.
+type carriedGroup struct {
+	err error
+	// reset are how many connections were ended, of whatever clients, for cause;
+	// stranded how many of this host's clients to another node.
+	reset    int
+	cause    EndCause
+	stranded int
+	// open are the connections that are carried, if counted.
+	open    Connections
+	counted bool
 }
 
 // probed is the outcome of a question to the segment.
@@ -79,6 +103,7 @@ func (InterfaceGone) event()    {}
 func (InterfacesKnown) event()  {}
 func (AddressRemoved) event()   {}
 func (applied) event()          {}
+func (carrierDone) event()      {}
 func (probed) event()           {}
 func (claimed) event()          {}
 func (checked) event()          {}

@@ -78,6 +78,15 @@ type group struct {
 	restoredAt  time.Time
 	stray       stray
 	counters    *Counters
+	// shadow is what this node carries as a former owner, handover its place among
+	// the owners.
+	shadow   shadow
+	handover handover
+	// inherited: what an earlier life left was looked at.
+	inherited bool
+	// advertFrom and advertMAC are where the last advert came from.
+	advertFrom netip.Addr
+	advertMAC  [6]byte
 	// hello is what hellos say of the group, and what is known by them.
 	hello groupHello
 	// endFollowing ends the goroutine that follows peers_file.
@@ -95,7 +104,7 @@ type cause struct {
 func (a *Agent) addGroup(now time.Time, v config.VIP) *group {
 	g := &group{
 		agent: a, log: a.log.With("vip", v.Name), cfg: v,
-		counters: &Counters{},
+		counters: newCounters(),
 		shown:    shown{state: StateInit, reason: election.Startup, since: now},
 	}
 	g.machine = vrrp.New(g.prepare(), true)
@@ -123,6 +132,7 @@ func (a *Agent) removeGroup(now time.Time, g *group) {
 		g.tell(now, StateInit)
 	}
 	g.gone = true
+	g.dropShadow(now, EndUnkept)
 	g.unlink()
 	g.fitness.stop()
 	g.endFollowing()
@@ -194,7 +204,7 @@ func (g *group) deadline() time.Time {
 	d := g.machine.Deadline()
 	for _, t := range [...]time.Time{
 		g.fitness.deadline(), g.refreshAt, g.retryAt, g.unheldDeadline(),
-		g.pardonAt, g.defendAt, g.rejoinAt,
+		g.pardonAt, g.defendAt, g.rejoinAt, g.shadowDeadline(),
 	} {
 		d = earliest(d, t)
 	}
@@ -223,6 +233,7 @@ func (g *group) tick(now time.Time) {
 	}
 	g.tickAddresses(now)
 	g.tickAnnouncements(now)
+	g.tickShadow(now)
 }
 
 // step tells the machine an event and does what it wants.
@@ -241,6 +252,7 @@ func (g *group) perform(now time.Time, act vrrp.Action) {
 	case vrrp.Release:
 		g.release(now)
 	case vrrp.Defend:
+		g.meetRival(now)
 		g.attacked(now)
 	case vrrp.Probe:
 		g.probe(act.Attempt)
@@ -255,6 +267,9 @@ func (g *group) perform(now time.Time, act vrrp.Action) {
 
 func (g *group) transition(now time.Time, t vrrp.Transition) {
 	g.log.Debug("election", "from", t.From.String(), "to", t.To.String(), "reason", t.Reason, "detail", t.Detail)
+	if t.To == vrrp.Listening {
+		g.mute(now)
+	}
 	internal := t.To == vrrp.Displacing || t.To == vrrp.Listening || t.To == vrrp.Probing && t.Reason != election.VIPAnswered
 	if internal {
 		return

@@ -23,21 +23,45 @@ type facts struct {
 	apiServer          peer.APIServer
 	reason             election.Reason
 	drained, announced bool
+	done               bool
 	successor          peer.ID
+	predecessor        peer.ID
+	holders            [chainMax]peer.ID
 }
 
 func (g *group) facts(now time.Time) facts {
 	_, drained := g.agent.drained[g.cfg.Name]
 	return facts{
 		role: g.role(), band: bandOf(g.machine.Band()), priority: g.machine.Priority(now),
-		apiServer: apiServerOf(g.fitness.liveness), reason: g.shown.reason,
+		apiServer: apiServerOf(g.fitness.liveness, g.shadow.open.Remote), reason: g.shown.reason,
 		drained:   drained || g.off,
 		announced: g.machine.State() == vrrp.Active && g.holds() && g.unannounced == "",
-		successor: g.namesSuccessor(),
+		done:      g.shadow.done(),
+		successor: g.namesSuccessor(), predecessor: g.handover.predecessor,
+		holders: g.holders(now),
 	}
 }
 
+// holders are, for an owner, the nodes that have connections of the group: itself,
+// and those behind it that carry some.
+func (g *group) holders(now time.Time) (ids [chainMax]peer.ID) {
+	if !g.machine.Owns() || !g.wanted {
+		return ids
+	}
+	n := 0
+	for _, id := range g.handover.chain {
+		if id == g.agent.cluster.id || g.handover.passing.blocked == "" && g.carries(now, id) {
+			ids[n] = id
+			n++
+		}
+	}
+	return ids
+}
+
 func (g *group) role() peer.Role {
+	if g.shadow.casts() && !g.wanted && g.fault.reason == "" {
+		return peer.Shadow
+	}
 	switch g.machine.State() {
 	case vrrp.Init:
 		if g.fault.reason != "" {
@@ -73,7 +97,9 @@ func bandOf(b election.Band) peer.Band {
 	panic("agent: unhandled band")
 }
 
-func apiServerOf(l counter.Liveness) peer.APIServer {
+// apiServerOf is the server's state; one that refuses new connections and has open
+// ones is stopping.
+func apiServerOf(l counter.Liveness, open int) peer.APIServer {
 	switch l {
 	case counter.Unknown:
 		return peer.APIServerUnknown
@@ -82,19 +108,26 @@ func apiServerOf(l counter.Liveness) peer.APIServer {
 	case counter.Hung:
 		return peer.APIServerHung
 	case counter.Dead:
+		if open > 0 {
+			return peer.APIServerStopping
+		}
 		return peer.APIServerDead
 	}
 	panic("agent: unhandled liveness")
 }
 
 // statement is what hellos say of the group.
-func (g *group) statement() peer.Statement {
+func (g *group) statement(now time.Time) peer.Statement {
 	s := &g.hello.said
+	holders := slices.Clone(s.holders[:])
 	return peer.Statement{
 		Name: g.cfg.Name, VIPs: g.hello.vips, VRID: g.cfg.VRRP.VRID,
 		Role: s.role, Band: s.band, Priority: s.priority, APIServer: s.apiServer,
 		Reason: string(s.reason), Drained: s.drained, Announced: s.announced,
-		Successor: s.successor, Digests: g.hello.digests,
+		Successor: s.successor, Predecessor: s.predecessor, Done: s.done,
+		Holders:     slices.DeleteFunc(holders, peer.ID.IsZero),
+		Connections: uint32(count(g.shadow.open.Own + g.shadow.open.Remote)), //nolint:gosec // fits
+		Forwarded:   g.handover.passing.on, Grace: g.graceLeft(now), Digests: g.hello.digests,
 	}
 }
 
@@ -102,7 +135,7 @@ func (g *group) statement() peer.Statement {
 func (g *group) fillHello(h *peer.Hello) {
 	a := g.agent
 	i := a.interfaces[g.link.name]
-	h.Version = a.opts.Version
+	h.Version, h.Capabilities = a.opts.Version, a.capabilities()
 	h.Digests = append(h.Digests[:0], peer.DigestOf(peer.SettingCluster, a.config.Cluster))
 	h.Link.MAC, h.Link.Addresses = i.MAC, h.Link.Addresses[:0]
 	for _, ipv6 := range [...]bool{false, true} {
@@ -161,5 +194,25 @@ func digests(v config.VIP) []peer.Digest {
 		peer.DigestOf(peer.SettingVRRPVersion, strconv.Itoa(v.VRRP.Version)),
 		peer.DigestOf(peer.SettingAdvertInterval, v.VRRP.AdvertInterval.String()),
 		peer.DigestOf(peer.SettingPreempt, string(v.VRRP.Preempt)),
+		peer.DigestOf(peer.SettingHandoverPreserve, strconv.FormatBool(v.Handover.Preserve)),
+		peer.DigestOf(peer.SettingHandoverGrace, v.Handover.Grace.String()),
 	}
+}
+
+// capabilities are what others may rely on.
+func (a *Agent) capabilities() peer.Capabilities {
+	var c peer.Capabilities
+	if a.abilities.IPv4 {
+		c |= peer.ForwardsIPv4
+	}
+	if a.abilities.IPv6 {
+		c |= peer.ForwardsIPv6
+	}
+	if a.abilities.IPv4 || a.abilities.IPv6 {
+		c |= peer.Shadows
+	}
+	if a.abilities.Resets {
+		c |= peer.Resets
+	}
+	return c
 }

@@ -87,6 +87,8 @@ const (
 	Late Reason = "late"
 	// Reloaded: a changed configuration made the group start anew or end.
 	Reloaded Reason = "reload"
+	// HandoverEnded: this former owner carries no connections any more.
+	HandoverEnded Reason = "handover-ended"
 )
 
 // Reasons lists every Reason, for documentation and tests.
@@ -96,5 +98,6 @@ func Reasons() []Reason {
 		HigherPriority, NobodyHeard, DuelLost, Unwell, Drain, Undrain, Forced,
 		Shutdown, NoInterface, NoCarrier, NoAddress, TrackedInterface,
 		AddressConflict, VIPAnswered, HoldFailed, Late, Reloaded,
+		HandoverEnded,
 	}
 }

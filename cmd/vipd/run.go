@@ -92,6 +92,9 @@ func (d daemon) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, announcer.Close()) }()
 
+	flows, closeFlows := openFlows(d.log, memoryOf(d.config))
+	defer func() { err = errors.Join(err, closeFlows()) }()
+
 	// Edges and surfaces live until the agent has handed over, longer than ctx.
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -101,7 +104,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 		Edges: agent.Edges{
 			Sockets: sockets{ctx: inner, group: g}, Hellos: helloSockets{ctx: inner, group: g, log: d.log}, Addresses: holder, Announcer: announcer,
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
-			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir),
+			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows,
 		},
 		Log: d.log, LogLevel: d.level,
 	}

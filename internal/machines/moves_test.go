@@ -7,16 +7,13 @@ import (
 	"github.com/vipd/vipd/internal/lab/measure"
 )
 
-// carriesConnections: open connections outlive a move too, not new ones only.
-const carriesConnections = false
-
 // unbroken holds vipd to what it promises of a planned move.
 func (r *rack) unbroken(seen measure.Report) {
 	r.t.Helper()
 	if seen.Failed > 0 {
 		r.t.Errorf("%d of %d requests failed: %v", seen.Failed, seen.Requests, seen.Errors)
 	}
-	if carriesConnections && seen.Broken > 0 {
+	if seen.Broken > 0 {
 		r.t.Errorf("%d of %d streams broke", seen.Broken, seen.Streams)
 	}
 }
