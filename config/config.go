@@ -193,6 +193,11 @@ type LogFormat string
 
 // The log formats.
 const (
+	// LogText: lines for people on standard error; where that is the journal's,
+	// LogJournal.
 	LogText LogFormat = "text"
+	// LogJSON: an object a line on standard error.
 	LogJSON LogFormat = "json"
+	// LogJournal: records with fields, to journald.
+	LogJournal LogFormat = "journal"
 )

@@ -362,9 +362,9 @@ func TestParseRefuses(t *testing.T) {
 			"f:4: metrics.web_config: web.yaml is not an absolute path",
 		}},
 		{"a port out of range", "vips: [{addresses: [192.0.2.10]}]\nmetrics: {listen: \":0\"}\n", []string{"f:2: metrics.listen: port 0 is out of range; use 1 to 65535"}},
-		{"logs", "vips: [{addresses: [192.0.2.10]}]\nlog:\n  level: INFO+1\n  format: journal\n", []string{
+		{"logs", "vips: [{addresses: [192.0.2.10]}]\nlog:\n  level: INFO+1\n  format: syslog\n", []string{
 			"f:3: log.level: INFO+1 is unknown; use debug, info, warn or error",
-			"f:4: log.format: journal is not supported by this version; use text or json",
+			"f:4: log.format: syslog is unknown; use text, json or journal",
 		}},
 		{"negative durations", "vips: [{addresses: [192.0.2.10]}]\ndrain:\n  timeout: -1s\n  shutdown_timeout: -1ns\n", []string{
 			"f:3: drain.timeout: -1s is out of range; use 100ms to 1h",

@@ -133,9 +133,8 @@ func logKeys() []key[Log] {
 			value: one(logLevel(), func(l *Log) *slog.Level { return &l.Level }),
 		},
 		{
-			name: "format",
-			value: one(choice([]LogFormat{LogText, LogJSON}, "journal"),
-				func(l *Log) *LogFormat { return &l.Format }),
+			name:   "format",
+			value:  one(choice([]LogFormat{LogText, LogJSON, LogJournal}), func(l *Log) *LogFormat { return &l.Format }),
 			effect: effect{restart: true},
 		},
 	}

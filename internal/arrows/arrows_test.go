@@ -27,7 +27,7 @@ type layer struct {
 
 func layers() []layer {
 	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer"}
-	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm"}
+	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm", "internal/logqueue", "systemd"}
 	// below is what edges may share: system calls.
 	below := []string{"internal/dontwait"}
 	core := []string{"agent"}
@@ -101,7 +101,8 @@ func TestArrows(t *testing.T) {
 // isTestSupport: these packages serve tests, demo and bench only.
 func isTestSupport(name string) bool {
 	return name == "cmd/viplab" || strings.HasPrefix(name, "internal/lab") ||
-		strings.HasPrefix(name, "internal/e2e") || name == "internal/interop" || name == "internal/arrows" || name == "deploy/hooks" || strings.HasSuffix(name, "test")
+		strings.HasPrefix(name, "internal/e2e") || name == "internal/interop" || name == "internal/machines" || name == "internal/packages" ||
+		name == "internal/arrows" || name == "deploy/hooks" || strings.HasSuffix(name, "test")
 }
 
 // Each of these libraries stands behind one package of the daemon only.
@@ -112,6 +113,10 @@ func TestLibrariesStayBehindOnePackage(t *testing.T) {
 		"github.com/vishvananda/netlink":                 {"vip", "flow"},
 		"github.com/google/nftables":                     {"flow"},
 		"github.com/prometheus/client_golang/prometheus": {"metrics"},
+		"github.com/coreos/go-systemd/v22/daemon":        {"systemd"},
+		"github.com/coreos/go-systemd/v22/journal":       {"systemd"},
+		"github.com/coreos/go-systemd/v22/login1":        {"systemd"},
+		"github.com/godbus/dbus/v5":                      {"systemd"},
 		"go.yaml.in/yaml/v3":                             {"config", "health"},
 		"github.com/spf13/cobra":                         {"cmd/vipd"},
 	}
