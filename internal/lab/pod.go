@@ -25,12 +25,12 @@ const masquerade = `table inet pods {
 // its own, a default route by the host, which forwards and masquerades for it.
 // One for each host.
 func (l *Lab) AddPod(ctx context.Context, h *Host) (*Host, error) {
-	n := slices.Index(l.Hosts, h) + 1
-	if n == 0 {
-		return nil, fmt.Errorf("add a pod to %s: it is not one of the lab's hosts", h)
+	const firstNetwork, lastNetwork = 80, 99 // two digits, behind those of segment and router
+	network := firstNetwork + slices.Index(l.Hosts, h)
+	if network < firstNetwork || network > lastNetwork {
+		return nil, fmt.Errorf("add a pod to %s: it is not one of the lab's first %d hosts", h, 1+lastNetwork-firstNetwork)
 	}
-	const firstNetwork = 100 // behind those of segment and router
-	inside, outside := place(firstNetwork+n, 1), place(firstNetwork+n, 10)
+	inside, outside := place(network, 1), place(network, 10)
 	pod, err := l.newNode(l.prefix, "pod-"+h.Name, nil)
 	if pod != nil {
 		l.Pods = append(l.Pods, pod)

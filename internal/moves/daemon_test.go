@@ -19,7 +19,16 @@ const (
 	mainVIP  = "apiserver"
 	pairVIP  = "pairs"
 	pairPort = 7443
+	// firstVRID is the main group's; some addresses' last byte is 0.
+	firstVRID = 100
 )
+
+// group is a VIP group in a configuration.
+type group struct {
+	name string
+	vips []netip.Addr
+	port uint16
+}
 
 // config is what a host's configuration says beyond the least that works in a
 // lab.
@@ -39,6 +48,11 @@ type vipd struct {
 	// before runs on a host ahead of the first start of its daemon; nil for nothing.
 	before   func(h *lab.Host) error
 	prepared map[*lab.Host]bool
+	first    *lab.Proc
+	// guests are the hosts, by name, that run another daemon; pairless leaves the
+	// pairs' group out, which that does not know.
+	guests   map[string]daemon.Daemon
+	pairless bool
 }
 
 // Name implements daemon.Daemon.
@@ -48,6 +62,9 @@ func (v *vipd) Name() string { return "vipd" }
 // whatever else the machine does: one that is not let run is another test's story.
 func (v *vipd) Start(h *lab.Host, s daemon.Service) (*lab.Proc, error) {
 	v.service = s
+	if guest, ok := v.guests[h.Name]; ok {
+		return guest.Start(h, s)
+	}
 	if v.before != nil && !v.prepared[h] {
 		if err := v.before(h); err != nil {
 			return nil, err
@@ -57,7 +74,26 @@ func (v *vipd) Start(h *lab.Host, s daemon.Service) (*lab.Proc, error) {
 	if err := v.configure(h); err != nil {
 		return nil, err
 	}
-	return h.Start("vipd", "nice", "-n", "-15", v.Binary, "run", "--config", v.ConfigFile(h))
+	p, err := h.Start("vipd", "nice", "-n", "-15", v.Binary, "run", "--config", v.ConfigFile(h))
+	if err != nil || v.first != nil {
+		return p, err
+	}
+	v.first = p
+	return p, v.awaitOwner(p)
+}
+
+// awaitOwner lets the first daemon have both groups before others start, so that
+// one node has them all.
+func (v *vipd) awaitOwner(p *lab.Proc) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return lab.Await(ctx, "the first owner", func() error {
+		state, err := v.State(ctx, p)
+		if err == nil && state != daemon.Owner {
+			err = fmt.Errorf("it is %s", state)
+		}
+		return err
+	})
 }
 
 // configure writes the host's configuration.
@@ -78,16 +114,13 @@ func (v *vipd) text(h *lab.Host) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "node: %s\nvips:\n", h)
-	for vrid, g := range []struct {
-		name string
-		vips []netip.Addr
-		port uint16
-	}{
-		{mainVIP, v.service.VIPs, v.service.Port},
-		{pairVIP, next(v.service.VIPs), pairPort},
-	} {
+	groups := []group{{mainVIP, v.service.VIPs, v.service.Port}, {pairVIP, next(v.service.VIPs), pairPort}}
+	if v.pairless {
+		groups = groups[:1]
+	}
+	for n, g := range groups {
 		fmt.Fprintf(&b, "  - name: %s\n    addresses: [%s]\n    port: %d\n", g.name, quoted(g.vips), g.port)
-		fmt.Fprintf(&b, "    vrrp: {%s}\n", strings.Join(append([]string{fmt.Sprintf("vrid: %d", 100+vrid)}, c.vrrp...), ", "))
+		fmt.Fprintf(&b, "    vrrp: {%s}\n", strings.Join(append([]string{fmt.Sprintf("vrid: %d", firstVRID+n)}, c.vrrp...), ", "))
 		fmt.Fprintf(&b, "    health:\n      - {type: https, name: apiserver, url: \"https://127.0.0.1:%[1]d/readyz\", "+
 			"liveness_url: \"https://127.0.0.1:%[1]d/livez\", ca_file: %[2]s}\n", v.service.Port, v.service.CAFile(h))
 		for _, key := range c.keys {
@@ -122,6 +155,9 @@ func quoted(addrs []netip.Addr) string {
 // node is as ready as it is meant to be, and so is one that still carries
 // connections.
 func (v *vipd) State(ctx context.Context, p *lab.Proc) (daemon.State, error) {
+	if guest, ok := v.guests[p.Host.Name]; ok {
+		return guest.State(ctx, p)
+	}
 	status, err := v.status(ctx, p.Host)
 	if err != nil {
 		return daemon.Unready, err

@@ -225,3 +225,13 @@ func (s *stage) keptAll(pairs ...*pair) {
 		}
 	}
 }
+
+// becomes makes sure of a connection's fate.
+func (s *stage) becomes(want fate, p *pair) {
+	s.t.Helper()
+	got, err := p.fate()
+	s.must(err)
+	if got != want {
+		s.t.Errorf("connection from %s at %s to %s: %s, want %s", p.from, p.client.LocalAddr(), p.on, got, want)
+	}
+}

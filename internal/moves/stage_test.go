@@ -33,6 +33,7 @@ const (
 // setup is how a stage differs from three hosts with vipd, IPv4, and a
 // configuration as small as the lab allows.
 type setup struct {
+	hosts int
 	// vips of the main group; those of the pairs' are the next ones.
 	vips []netip.Addr
 	// streams and requests a second are divided among the VIPs.
@@ -43,6 +44,9 @@ type setup struct {
 	// config is a host's configuration, before runs on it ahead of its daemon.
 	config func(h *lab.Host) config
 	before func(h *lab.Host) error
+	// guests are the hosts, by name, that run another daemon; there are no pairs
+	// then.
+	guests map[string]daemon.Daemon
 }
 
 // stage is a scene with verbs that end the test when something is not so.
@@ -70,9 +74,10 @@ func open(t *testing.T, with setup) *stage {
 	v := &vipd{
 		Vipd: daemon.Vipd{Binary: labtest.Vipd()}, config: with.config, changed: map[*lab.Host]config{},
 		before: with.before, prepared: map[*lab.Host]bool{},
+		guests: with.guests, pairless: with.guests != nil,
 	}
 	sc, err := scene.Open(labtest.Context(t, patience), scene.Options{
-		Daemon: v, Viplab: labtest.Self(t), VIPs: with.vips, Routed: with.routed,
+		Daemon: v, Viplab: labtest.Self(t), Hosts: with.hosts, VIPs: with.vips, Routed: with.routed,
 		Every: with.every(), Timeout: requestTimeout, Streams: with.streams / len(with.vips), Tick: tick,
 	})
 	if err != nil {
