@@ -28,7 +28,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), benchCommand())
+	root.AddCommand(demoCommand(), benchCommand(), movesCommand())
 	root.AddCommand(tool.Commands()...)
 	err := root.ExecuteContext(ctx)
 	stop()
