@@ -129,6 +129,7 @@ const stateful = `table inet fw {
 		ct state established,related accept
 		oif lo accept
 		ct state new accept
+		meta l4proto icmpv6 accept
 		ACCEPT
 	}
 }

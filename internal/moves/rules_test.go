@@ -12,8 +12,8 @@ import (
 // kubeProxy is what `nft list ruleset` shows of kube-proxy in iptables mode, with
 // iptables-nft, and of a firewall that drops what conntrack calls invalid.
 const kubeProxy = `table ip nat {
-	chain KUBE-SVC-API { meta l4proto tcp counter dnat to 10.77.0.100:6443 }
-	chain KUBE-SERVICES { ip daddr 10.96.0.1 tcp dport 443 counter jump KUBE-SVC-API }
+	chain KUBE-SVC-API { meta l4proto tcp counter dnat to 10.77.0.100:6443; }
+	chain KUBE-SERVICES { ip daddr 10.96.0.1 tcp dport 443 counter jump KUBE-SVC-API; }
 	chain KUBE-POSTROUTING {
 		meta mark & 0x00004000 != 0x00004000 counter return
 		counter meta mark set mark xor 0x4000

@@ -275,6 +275,7 @@ func (s *stage) moveTo(want *lab.Host) {
 	if owner == want {
 		return
 	}
+	s.exits(0, want, "undrain")
 	for _, h := range append(s.others(want, owner), owner) {
 		s.exits(0, h, "drain")
 	}
