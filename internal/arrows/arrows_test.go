@@ -98,7 +98,7 @@ func TestArrows(t *testing.T) {
 // isTestSupport: these packages serve tests, demo and bench only.
 func isTestSupport(name string) bool {
 	return name == "cmd/viplab" || strings.HasPrefix(name, "internal/lab") ||
-		strings.HasPrefix(name, "internal/e2e") || name == "internal/arrows" || name == "deploy/hooks" || strings.HasSuffix(name, "test")
+		strings.HasPrefix(name, "internal/e2e") || name == "internal/moves" || name == "internal/arrows" || name == "deploy/hooks" || strings.HasSuffix(name, "test")
 }
 
 // Each of these libraries stands behind one package of the daemon only.

@@ -164,11 +164,11 @@ func (v *vipd) State(ctx context.Context, p *lab.Proc) (daemon.State, error) {
 	}
 	owned := 0
 	for _, vip := range status.VIPs {
-		switch {
-		case vip.State == agent.StateOwner:
+		switch vip.State {
+		case agent.StateOwner:
 			owned++
-		case vip.State == agent.StateDrained:
-		case vip.State == agent.StateBackup || vip.State == agent.StateHandover:
+		case agent.StateDrained:
+		case agent.StateBackup, agent.StateHandover:
 			if !vip.Healthy {
 				return daemon.Unready, nil
 			}

@@ -81,7 +81,7 @@ func TestOnlyLocalClientsAreLeft(t *testing.T) {
 			s.t.Errorf("%s: %s, want %s", pairs[i].client.LocalAddr(), got, wasReset)
 		}
 	}
-	s.counts(owner, `vipd_vip_connections_reset_total{cause="local-clients",vip="pairs"}`, 4) // both ends of each
+	s.counts(owner, `vipd_vip_connections_reset_total{cause="local-clients",vip="pairs"}`, 2)
 }
 
 // fates finds out about connections all at once.

@@ -129,12 +129,12 @@ func (s *stage) streams() int { return s.setup.streams / len(s.setup.vips) }
 // anew replaces the clients by new ones, whose streams all are the owner's.
 func (s *stage) anew() (owner *lab.Host) {
 	s.t.Helper()
-	owner = s.settle()
+	s.settle()
 	for i, vip := range s.setup.vips {
 		s.must(s.clients[i].Stop(s.ctx()))
 		s.clients[i] = s.measure(vip)
 	}
-	s.Scene.Client = s.clients[0]
+	s.Client = s.clients[0]
 	return s.settle()
 }
 

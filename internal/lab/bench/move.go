@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/vipd/vipd/internal/lab/measure"
@@ -165,7 +166,7 @@ func pair(all []time.Duration) string {
 
 // most is the worst of a count.
 func most(moves []Move, of func(Move) int) string {
-	return fmt.Sprintf("%d", slices.Max(each(moves, of)))
+	return strconv.Itoa(slices.Max(each(moves, of)))
 }
 
 // fine prints milliseconds with a tenth.

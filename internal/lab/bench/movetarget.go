@@ -39,7 +39,7 @@ func (r MoveResult) targets() []target {
 		met:  worked && lost == 0,
 	}, {
 		text: fmt.Sprintf("%s: longest stall of a stream, median at most %s ms", name, whole(longestStall)),
-		got:  fmt.Sprintf("%s ms", whole(median(stalls))),
+		got:  whole(median(stalls)) + " ms",
 		met:  worked && median(stalls) <= longestStall,
 	}, {
 		text: fmt.Sprintf("%s: p99 of requests during a move at most %d times the quiet one", name, p99Growth),
@@ -54,7 +54,7 @@ func (r MoveResult) targets() []target {
 		served := each(r.Moves, func(m Move) time.Duration { return m.Served })
 		targets = slices.Insert(targets, 1, target{
 			text: fmt.Sprintf("%s: from vipd drain to the successor serving, median at most %s ms", name, whole(orderToServed)),
-			got:  fmt.Sprintf("%s ms", whole(median(served))),
+			got:  whole(median(served)) + " ms",
 			met:  worked && median(served) <= orderToServed,
 		})
 	}
