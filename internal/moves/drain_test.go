@@ -57,8 +57,7 @@ func TestDrain(t *testing.T) {
 			s.t.Errorf("a new connection to the drained VIP is answered by %s", q.on)
 		}
 		s.awaitGroup(owner, "owner of the other VIP", func(v agent.VIPStatus) bool { return v.State == agent.StateOwner })
-		s.exits(0, owner, "undrain", "--vip", pairVIP)
-		s.moveTo(s.others(owner)[0])
+		s.rejoin(owner)
 	})
 	s.part("--wait-connections: 0 when they have ended by themselves", func(s *stage) {
 		owner := s.settle()
@@ -69,16 +68,14 @@ func TestDrain(t *testing.T) {
 		s.must(p.client.Close())
 		s.must(p.server.Close())
 		s.ends(drain, 0)
-		s.exits(0, owner, "undrain")
-		s.moveTo(s.others(owner)[0])
+		s.rejoin(owner)
 	})
 	s.part("--wait-connections=2s: 4, and the client that stays is told", func(s *stage) {
 		owner := s.settle()
 		p := s.pair(s.Lab.Client, lab.VIP6())
 		s.exits(4, owner, "drain", "--wait-connections=2s", "--vip", pairVIP)
 		s.told(p)
-		s.exits(0, owner, "undrain")
-		s.moveTo(s.others(owner)[0])
+		s.rejoin(owner)
 	})
 	s.part("Ctrl-C while nobody takes over: nothing has changed", func(s *stage) {
 		owner := s.anew()
@@ -99,6 +96,15 @@ func TestDrain(t *testing.T) {
 			}
 		})
 	})
+}
+
+// rejoin makes both VIPs one node's again, after one was drained: the other goes
+// to the same successor.
+func (s *stage) rejoin(drained *lab.Host) {
+	s.t.Helper()
+	s.exits(0, drained, "drain")
+	s.exits(0, drained, "undrain")
+	s.settle()
 }
 
 // begin starts a command of vipd and does not wait for it.
@@ -190,9 +196,11 @@ func TestNothingIsCarried(t *testing.T) {
 func TestKeepalivedAsSuccessor(t *testing.T) {
 	labtest.Require(t, "keepalived")
 	const guest = "cp2"
-	s := open(t, setup{hosts: 2, guests: map[string]daemon.Daemon{
-		guest: daemon.Keepalived{Interval: 100 * time.Millisecond, VRID: firstVRID},
-	}})
+	s := open(t, setup{
+		hosts:  2,
+		guests: map[string]daemon.Daemon{guest: daemon.Keepalived{Interval: 100 * time.Millisecond, VRID: firstVRID}},
+		config: func(*lab.Host) config { return config{vrrp: []string{"checksum: pseudo-header"}} }, // or keepalived, which knows no other, would take over
+	})
 	owner := s.Lab.Hosts[0]
 	idle := s.stream(lab.VIP4())
 	s.lossless(func() { s.exits(0, owner, "drain") })

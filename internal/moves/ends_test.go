@@ -125,7 +125,14 @@ func (s *stage) nothingLeft(h *lab.Host) {
 				return fmt.Errorf("%s is %s, %w", setting, value, err)
 			}
 		}
+		tables, err := h.Run(s.ctx(), "nft", "list", "tables")
+		if err != nil {
+			return err
+		}
 		for _, family := range []string{"ip", "ip6"} {
+			if !strings.Contains(tables, "table "+family+" vipd\n") {
+				continue
+			}
 			for _, set := range []string{"set " + family + " vipd owned", "set " + family + " vipd shadowed", "map " + family + " vipd prev", "map " + family + " vipd owners"} {
 				listed, err := h.Run(s.ctx(), append([]string{"nft", "list"}, strings.Fields(set)...)...)
 				if err != nil {
