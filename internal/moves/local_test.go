@@ -40,9 +40,9 @@ func TestLocalClients(t *testing.T) {
 		{"a pod on a third node, IPv4", pods[third], lab.VIP4(), kept},
 		{"a pod on a third node, IPv6", pods[third], lab.VIP6(), kept},
 	}
-	pairs := make([]*pair, len(rows))
+	pairs, idle := make([]*pair, len(rows)), make([]*pair, len(rows))
 	for i, row := range rows {
-		pairs[i] = s.pair(row.from, row.vip)
+		pairs[i], idle[i] = s.pair(row.from, row.vip), s.pair(row.from, row.vip)
 	}
 	s.moveTo(next)
 	moved := s.fates(pairs)
@@ -66,6 +66,15 @@ func TestLocalClients(t *testing.T) {
 				s.t.Errorf("%s: %s, want %s", row.name, ended[i], wasReset)
 			}
 		}
+		var waiting sync.WaitGroup
+		for i, row := range rows {
+			waiting.Go(func() {
+				if err := idle[i].hears(); err != nil {
+					s.t.Errorf("%s, and only waits: %v", row.name, err)
+				}
+			})
+		}
+		waiting.Wait()
 	})
 }
 

@@ -126,3 +126,21 @@ func healedPartition(s *stage) {
 	}
 	s.unharmed(since)
 }
+
+// Without a peer there is nobody to move to: the kernel keeps what is open, and the
+// address, until the next start.
+func TestRestartOfTheOnlyNode(t *testing.T) {
+	const longFence = "fence: 30s" // so that a slow machine restarts within it
+	s := open(t, setup{hosts: 1, vips: bothVIPs, streams: 40, requests: 100, config: func(*lab.Host) config {
+		return config{keys: []string{longFence}}
+	}})
+	only := s.Lab.Hosts[0]
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		s.part(sig.String(), func(s *stage) {
+			s.lossless(func() {
+				s.stop(only, sig)
+				s.must(s.StartDaemon(only))
+			})
+		})
+	}
+}
