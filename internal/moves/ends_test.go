@@ -78,7 +78,10 @@ func (p *pair) hears() error {
 	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNABORTED) {
 		return nil
 	}
-	return fmt.Errorf("the client at %s that waits gets %v, want a reset", p.client.LocalAddr(), err)
+	if err == nil {
+		err = errors.New("data")
+	}
+	return fmt.Errorf("the client at %s that waits gets no reset: %w", p.client.LocalAddr(), err)
 }
 
 // awaitEntry waits until the newest handover of the pairs' VIP that ended on a host
