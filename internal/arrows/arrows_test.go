@@ -101,7 +101,7 @@ func TestArrows(t *testing.T) {
 // isTestSupport: these packages serve tests, demo and bench only.
 func isTestSupport(name string) bool {
 	return name == "cmd/viplab" || strings.HasPrefix(name, "internal/lab") ||
-		strings.HasPrefix(name, "internal/e2e") || name == "internal/interop" || name == "internal/machines" || name == "internal/packages" ||
+		strings.HasPrefix(name, "internal/e2e") || name == "internal/interop" || name == "internal/moves" || name == "internal/machines" || name == "internal/packages" ||
 		name == "internal/arrows" || name == "deploy/hooks" || strings.HasSuffix(name, "test")
 }
 

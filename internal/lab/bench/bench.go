@@ -198,13 +198,17 @@ func (b *bench) mend(ctx context.Context, o scene.Outcome) error {
 }
 
 // open sets the scene unless it stands.
-func (b *bench) open(ctx context.Context) error {
+func (b *bench) open(ctx context.Context) error { return b.openWith(ctx, scene.Options{}) }
+
+// openWith is open with further options.
+func (b *bench) openWith(ctx context.Context, opts scene.Options) error {
 	if b.scene != nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	s, err := scene.Open(ctx, scene.Options{Daemon: b.subject.Daemon, Viplab: b.opts.Viplab})
+	opts.Daemon, opts.Viplab = b.subject.Daemon, b.opts.Viplab
+	s, err := scene.Open(ctx, opts)
 	if err != nil {
 		return err
 	}
