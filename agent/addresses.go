@@ -35,6 +35,7 @@ func (g *group) want(now time.Time, h vrrp.Hold) {
 	g.wanted, g.releasing = true, false
 	g.pardonAt = time.Time{}
 	g.attempt, g.afterSilence = h.Attempt, h.AfterSilence
+	g.route.stay()
 	g.order(now, order{hold: true, announce: true, reseat: true, attempt: h.Attempt})
 }
 
@@ -47,7 +48,8 @@ func (g *group) release(now time.Time) {
 	if g.fitness.unheld != "" && g.pardonAt.IsZero() {
 		g.pardonAt = now.Add(unheldPardon)
 	}
-	if g.link == nil {
+	g.route.stay()
+	if g.seat() == "" {
 		return
 	}
 	g.releasing = true
@@ -57,7 +59,7 @@ func (g *group) release(now time.Time) {
 // order completes and sends an order to hold.
 func (g *group) order(now time.Time, o order) {
 	g.refreshAt, g.retryAt = time.Time{}, time.Time{}
-	if g.link == nil {
+	if g.seat() == "" {
 		return
 	}
 	o.lifetime = g.cfg.Fence
@@ -72,7 +74,7 @@ func (g *group) order(now time.Time, o order) {
 func (g *group) send(o order) {
 	g.serial++
 	o.serial = g.serial
-	o.placed = placed{interfaceName: g.link.name, addrs: slices.Clone(g.cfg.Addresses)}
+	o.placed = placed{interfaceName: g.seat(), addrs: slices.Clone(g.cfg.Addresses)}
 	g.agent.applier.put(g, o)
 }
 
@@ -124,7 +126,9 @@ func (g *group) holding(now time.Time, done applied) {
 	g.noteAnnounced(done)
 	if o.announce && o.attempt != 0 {
 		g.tookAt = now
-		g.announcements.begin(now, g.announceAgain(now))
+		if !g.cfg.Announce.Routed() {
+			g.announcements.begin(now, g.announceAgain(now))
+		}
 	}
 	if g.fitness.setHolding("") {
 		g.judge(now)
@@ -222,7 +226,7 @@ func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 // addressRemoved puts a VIP back that someone took off.
 func (a *Agent) addressRemoved(now time.Time, ev AddressRemoved) {
 	for _, g := range a.groups {
-		if !g.holds() || g.link.name != ev.Interface || !slices.Contains(g.held, ev.Addr) {
+		if !g.holds() || g.seat() != ev.Interface || !slices.Contains(g.held, ev.Addr) {
 			continue
 		}
 		if g.unheldSince.IsZero() {
@@ -236,7 +240,7 @@ func (a *Agent) addressRemoved(now time.Time, ev AddressRemoved) {
 // just after, that is the former owner or another candidate.
 func (a *Agent) claimed(now time.Time, ev claimed) {
 	for _, g := range a.groups {
-		if !g.wanted || g.link.name != ev.link || !slices.Contains(g.cfg.Addresses, ev.addr) {
+		if !g.wanted || g.seat() != ev.link || !slices.Contains(g.cfg.Addresses, ev.addr) {
 			continue
 		}
 		if !g.machine.Owns() || now.Sub(g.tookAt) < defenceDelay {

@@ -56,16 +56,18 @@ type Agent struct {
 	links      map[string]*link
 	interfaces map[string]Interface
 	// view is interfaces as configuration looks at them; nil: to be made anew.
-	view     []config.Interface
-	known    bool
-	drained  Drained
-	cluster  cluster
-	drains   []*drain
-	shutdown *shutdown
-	frame    vrrp.Frame
-	packet   vrrp.Packet
-	history  []Entry
-	watchers map[*watcher]struct{}
+	view    []config.Interface
+	known   bool
+	drained Drained
+	cluster cluster
+	// announcing is about routes.
+	announcing announcing
+	drains     []*drain
+	shutdown   *shutdown
+	frame      vrrp.Frame
+	packet     vrrp.Packet
+	history    []Entry
+	watchers   map[*watcher]struct{}
 	// discarded counts packets by reason until Loop publishes it.
 	discarded map[string]uint64
 	// spawn runs f until it returns; what it returns ends f's context.
@@ -89,7 +91,7 @@ func New(o Options) *Agent {
 		events:     make(chan Event, 64),
 		wake:       make(chan struct{}, 1),
 		stopped:    make(chan struct{}),
-		applier:    newApplier(o.Edges.Addresses, o.Edges.Announcer),
+		applier:    newApplier(o.Edges.Addresses, onSegments{o.Edges.Announcer}),
 		links:      map[string]*link{},
 		interfaces: map[string]Interface{},
 		watchers:   map[*watcher]struct{}{},
@@ -212,6 +214,7 @@ func (a *Agent) turn(now time.Time) {
 		a.shutdown.advance(now)
 	}
 	a.sayHello(now)
+	a.sayRoutes(now)
 	a.publish(now)
 }
 
@@ -227,7 +230,7 @@ func (a *Agent) deadline() time.Time {
 	if a.shutdown != nil {
 		d = earliest(d, a.shutdown.deadline())
 	}
-	return earliest(d, a.helloDeadline())
+	return earliest(earliest(d, a.helloDeadline()), a.routesDeadline())
 }
 
 func (a *Agent) handle(now time.Time, ev Event) {
@@ -259,6 +262,12 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		}
 	case keysRead:
 		a.keysRead(now, ev)
+	case SpeakerChanged:
+		a.speakerChanged(now, ev)
+	case pathProved:
+		if !ev.group.gone {
+			ev.group.pathProved(now, ev)
+		}
 	case requested:
 		ev.do()
 	default:

@@ -229,7 +229,9 @@ func (op *drain) add(now time.Time, g *group) {
 	})
 	if g.machine.Owns() {
 		op.say(now, g, "draining; serving on until a successor is heard")
-		if n, m := g.successor(); n != nil {
+		if g.everywhere() {
+			g.beginProof(now)
+		} else if n, m := g.successor(); n != nil {
 			op.say(now, g, "%s (%v) is asked to take over", n.Name, m.Source)
 		}
 	}
@@ -257,7 +259,11 @@ func (op *drain) deadline() time.Time {
 		if g.finished || !g.machine.Owns() {
 			continue
 		}
-		d = earliest(d, g.escalateAt)
+		if g.everywhere() {
+			d = earliest(d, g.proof.askAt)
+		} else {
+			d = earliest(d, g.escalateAt)
+		}
 		if op.request.Force {
 			d = earliest(d, g.forceAt)
 		}
@@ -308,7 +314,7 @@ func (a *Agent) advanceDrain(now time.Time, op *drain) {
 	case certain:
 		a.undo(now, op, DrainNoSuccessor, "no healthy successor: "+hopeless)
 	case !now.Before(op.endsAt):
-		a.undo(now, op, DrainNoSuccessor, "no healthy successor was heard")
+		a.undo(now, op, DrainNoSuccessor, op.inVain())
 	}
 }
 
@@ -337,6 +343,10 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 	if g.gone {
 		g.finished = true
 		op.say(now, g.group, "the configuration does not have it any more")
+		return
+	}
+	if g.everywhere() {
+		g.advanceEverywhere(now, op)
 		return
 	}
 	if g.machine.Owns() {

@@ -22,6 +22,9 @@ type Edges struct {
 	Health    HealthProber
 	Files     FileFollower
 	Mark      DrainMark
+	// Speaker is nil where there is none; Paths goes with it.
+	Speaker Speaker
+	Paths   Paths
 }
 
 // AdvertSockets opens sockets for adverts.

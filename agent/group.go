@@ -18,7 +18,7 @@ type group struct {
 	agent   *Agent
 	log     *slog.Logger
 	cfg     config.VIP
-	machine *vrrp.Machine
+	machine elector
 	link    *link
 	own     netip.Addr
 	// fault is why the group cannot be served; without a reason: it can.
@@ -29,6 +29,10 @@ type group struct {
 	fitness       fitness
 	announcements announcements
 	defence       defence
+	// route is how the group is announced by BGP, if it is.
+	route route
+	// proof is what a drain knows of other paths.
+	proof proof
 
 	// wanted: the addresses are to be on this node. attempt and afterSilence
 	// are the machine's Hold.
@@ -98,7 +102,8 @@ func (a *Agent) addGroup(now time.Time, v config.VIP) *group {
 		counters: &Counters{},
 		shown:    shown{state: StateInit, reason: election.Startup, since: now},
 	}
-	g.machine = vrrp.New(g.prepare(), true)
+	g.machine = g.newElector()
+	g.route.configure(a.config.BGP)
 	g.announcements = announcements{burst: v.GARP.Burst, refresh: v.GARP.Refresh}
 	g.fitness = newFitness(now, v)
 	a.groups = append(a.groups, g)
@@ -123,6 +128,9 @@ func (a *Agent) removeGroup(now time.Time, g *group) {
 		g.tell(now, StateInit)
 	}
 	g.gone = true
+	if !g.route.leaveAt.IsZero() {
+		g.release(now)
+	}
 	g.unlink()
 	g.fitness.stop()
 	g.endFollowing()
@@ -201,6 +209,9 @@ func (g *group) deadline() time.Time {
 	if g.holds() {
 		d = earliest(d, g.announcements.deadline())
 	}
+	if g.cfg.Announce == config.AnnounceBGP {
+		d = earliest(d, g.route.deadline())
+	}
 	return d
 }
 
@@ -223,6 +234,7 @@ func (g *group) tick(now time.Time) {
 	}
 	g.tickAddresses(now)
 	g.tickAnnouncements(now)
+	g.tickRoute(now)
 }
 
 // step tells the machine an event and does what it wants.
@@ -239,7 +251,7 @@ func (g *group) perform(now time.Time, act vrrp.Action) {
 	case vrrp.Hold:
 		g.want(now, act)
 	case vrrp.Release:
-		g.release(now)
+		g.letGo(now)
 	case vrrp.Defend:
 		g.attacked(now)
 	case vrrp.Probe:
@@ -298,6 +310,11 @@ func (g *group) report(now time.Time, r vrrp.Report) {
 
 // probe asks the segment for each address; any answer counts.
 func (g *group) probe(attempt uint64) {
+	if g.cfg.Announce.Routed() {
+		// Routers know; the segment does not.
+		g.agent.spawn(func(ctx context.Context) { g.agent.Post(ctx, probed{group: g, attempt: attempt}) })
+		return
+	}
 	if g.link == nil {
 		return
 	}

@@ -44,6 +44,9 @@ func (a *Agent) beginShutdown(now time.Time) {
 	for _, g := range a.groups {
 		if g.machine.Owns() {
 			wait := min(budget/2, max(stopWaitMin, escalateIntervals*g.cfg.VRRP.AdvertInterval))
+			if g.everywhere() {
+				wait = min(budget/2, a.config.BGP.Leaving.Wait) / 2
+			}
 			s.steps = append(s.steps, stopStep{group: g, resignAt: now.Add(wait), giveUp: now.Add(2 * wait)})
 			g.log.Info("stopping; serving on until a successor is heard", "at most", 2*wait)
 		}
@@ -94,6 +97,10 @@ func (s *shutdown) over(now time.Time) bool {
 
 // leave ends an ownership that nobody took over.
 func (g *group) leave(now time.Time) {
+	if g.everywhere() {
+		g.step(now, vrrp.Abandon{Reason: election.Shutdown})
+		return
+	}
 	if g.cfg.Fence > 0 {
 		g.log.Warn("nobody took the VIP over; it stays on this node until the kernel removes it", "within", g.cfg.Fence, "addresses", g.cfg.Addresses)
 		return

@@ -85,6 +85,8 @@ const (
 	HoldFailed Reason = "hold-failed"
 	// Late: the daemon was stopped or starved for longer than others wait.
 	Late Reason = "late"
+	// EveryNode: there is no election; each node holds the VIP.
+	EveryNode Reason = "every-node"
 	// Reloaded: a changed configuration made the group start anew or end.
 	Reloaded Reason = "reload"
 )
@@ -95,6 +97,6 @@ func Reasons() []Reason {
 		Startup, OwnerSilent, OwnerResigned, OwnerUnhealthy, OwnerDraining,
 		HigherPriority, NobodyHeard, DuelLost, Unwell, Drain, Undrain, Forced,
 		Shutdown, NoInterface, NoCarrier, NoAddress, TrackedInterface,
-		AddressConflict, VIPAnswered, HoldFailed, Late, Reloaded,
+		AddressConflict, VIPAnswered, HoldFailed, Late, EveryNode, Reloaded,
 	}
 }
