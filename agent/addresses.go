@@ -36,11 +36,18 @@ func (g *group) want(now time.Time, h vrrp.Hold) {
 	g.pardonAt = time.Time{}
 	g.attempt, g.afterSilence = h.Attempt, h.AfterSilence
 	g.route.stay()
-	g.order(now, order{hold: true, announce: true, reseat: true, attempt: h.Attempt})
+	g.lead(now, h.AfterSilence)
+	o := order{hold: true, announce: true, reseat: true, attempt: h.Attempt}
+	// Where nobody is passed on to, clients do not wait for rules.
+	if version := g.carry(now); g.handover.told.prev != (Hop{}) || g.handover.told.onLo {
+		o.rules = version
+	}
+	g.order(now, o)
 }
 
 // release takes the group's addresses off.
 func (g *group) release(now time.Time) {
+	owned := g.shown.state == StateOwner || len(g.held) > 0 || g.leftBehind()
 	g.wanted, g.held = false, nil
 	g.refreshAt, g.retryAt, g.unheldSince, g.defendAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	g.unheldWhy = ""
@@ -50,10 +57,34 @@ func (g *group) release(now time.Time) {
 	}
 	g.route.stay()
 	if g.seat() == "" {
+		g.shadow = shadow{}
+		g.carry(now)
 		return
 	}
 	g.releasing = true
-	g.send(order{})
+	g.send(g.letGo(now, owned))
+}
+
+// letGo is the order to take the addresses off: from an owner that is succeeded,
+// from a shadow that did not come to own, or from a node that gives up.
+func (g *group) letGo(now time.Time, owned bool) order {
+	_, succeeded := g.machine.Owner(now)
+	stays := g.machine.State() != vrrp.Init && !g.gone
+	switch {
+	case stays && succeeded && owned && g.becomeShadow(now):
+		return order{rules: g.carry(now)}
+	case stays && g.shadow.casts() && !g.shadow.muted:
+		g.handover.chain = g.handover.before
+		return order{rules: g.carry(now)}
+	}
+	g.shadow = shadow{}
+	g.carry(now)
+	return order{end: owned && stays && g.agent.abilities.Resets, port: g.cfg.Port}
+}
+
+// leftBehind tells whether the VIP is on the interface, of whatever life.
+func (g *group) leftBehind() bool {
+	return g.link != nil && slices.ContainsFunc(g.cfg.Addresses, g.agent.interfaces[g.link.name].has)
 }
 
 // order completes and sends an order to hold.
@@ -106,6 +137,10 @@ func (g *group) released(done applied) {
 	if done.order.serial == g.serial {
 		g.releasing = false
 	}
+	if done.reset > 0 {
+		countIn(&g.counters.ConnectionsReset, EndUnkept, count(done.reset))
+		g.log.Info("open connections were reset with the release of the VIP", "connections", done.reset)
+	}
 	if done.err != nil {
 		g.log.Error("the VIP could not be taken off this node; the kernel's deadline will do it", "interface", done.order.interfaceName, "error", done.err)
 	}
@@ -122,6 +157,7 @@ func (g *group) holding(now time.Time, done applied) {
 		}
 	}
 	g.held = o.addrs
+	g.resume(now)
 	g.unheldSince, g.unheldWhy = time.Time{}, ""
 	g.noteAnnounced(done)
 	if o.announce && o.attempt != 0 {
@@ -277,7 +313,7 @@ func (g *group) attacked(now time.Time) bool {
 		g.announcements.begin(now, time.Time{})
 	}
 	if began || g.defence.answer(now) {
-		g.order(now, order{hold: true, announce: true})
+		g.order(now, order{hold: true, announce: true, rules: g.handover.version})
 	}
 	return began
 }

@@ -89,6 +89,7 @@ func (a *Agent) deliver(now time.Time, l *link, f int) {
 	g.counters.AdvertsReceived.Add(1)
 	g.counters.lastAdvert.Store(int64(now.Sub(a.started)))
 	g.noteAdvertiser(now, a.frame.Src)
+	g.advertFrom, g.advertMAC = a.frame.Src, a.frame.MAC
 	g.step(now, vrrp.Advert{From: a.frame.Src, Packet: &a.packet})
 }
 

@@ -47,6 +47,7 @@ type Agent struct {
 	wake    chan struct{}
 	stopped chan struct{}
 	applier *applier
+	carrier *carrier
 
 	// What follows belongs to the loop.
 
@@ -64,6 +65,11 @@ type Agent struct {
 	announcing announcing
 	drains     []*drain
 	shutdown   *shutdown
+	// abilities are the kernel's for open connections; rulesError is what it
+	// refused last, and renewAt when it has to hear again of what it keeps up.
+	abilities  Abilities
+	rulesError string
+	renewAt    time.Time
 	frame      vrrp.Frame
 	packet     vrrp.Packet
 	history    []Entry
@@ -91,13 +97,15 @@ func New(o Options) *Agent {
 		events:     make(chan Event, 64),
 		wake:       make(chan struct{}, 1),
 		stopped:    make(chan struct{}),
-		applier:    newApplier(o.Edges.Addresses, onSegments{o.Edges.Announcer}),
+		abilities:  o.Edges.Flows.Abilities(),
+		carrier:    newCarrier(o.Edges.Flows),
 		links:      map[string]*link{},
 		interfaces: map[string]Interface{},
 		watchers:   map[*watcher]struct{}{},
 		discarded:  map[string]uint64{},
 		cluster:    newCluster(o),
 	}
+	a.applier = newApplier(o.Edges.onSegments(), a.carrier)
 	a.watch()
 	a.last.Store(&Status{Schema: Schema, Node: o.Config.Node, Version: o.Version, PID: o.PID, Config: o.Path, VIPs: []VIPStatus{}, Peers: []PeerStatus{}})
 	return a
@@ -119,9 +127,13 @@ func (a *Agent) Run(ctx context.Context) error {
 		return a.applier.run(inner, func(done applied) { a.Post(inner, done) })
 	})
 	g.Go(func() error {
+		return a.carrier.run(inner, func(done carried) { a.Post(inner, done) })
+	})
+	g.Go(func() error {
 		defer cancel()
 		a.start(time.Now())
 		a.serve(ctx, inner)
+		a.bequeath(time.Now())
 		a.farewell(time.Now())
 		a.closeLinks()
 		a.publishDiscarded()
@@ -148,7 +160,9 @@ func (a *Agent) start(now time.Time) {
 	for _, v := range a.config.VIPs {
 		a.addGroup(now, v)
 	}
+	a.adoptShadows(now)
 	a.followKeys()
+	a.spawn(a.watchRules)
 	a.publish(now)
 }
 
@@ -209,6 +223,7 @@ func (a *Agent) turn(now time.Time) {
 		g.tick(now)
 	}
 	a.receiveHellos(now)
+	a.tickCarrier(now)
 	a.advanceDrains(now)
 	if a.shutdown != nil {
 		a.shutdown.advance(now)
@@ -230,7 +245,7 @@ func (a *Agent) deadline() time.Time {
 	if a.shutdown != nil {
 		d = earliest(d, a.shutdown.deadline())
 	}
-	return earliest(earliest(d, a.helloDeadline()), a.routesDeadline())
+	return earliest(earliest(d, a.routesDeadline()), earliest(a.renewAt, a.helloDeadline()))
 }
 
 func (a *Agent) handle(now time.Time, ev Event) {
@@ -246,6 +261,10 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		a.addressRemoved(now, ev)
 	case applied:
 		ev.group.applied(now, ev)
+	case proved:
+		a.proved(now, ev)
+	case carried:
+		a.carried(now, ev)
 	case probed:
 		if !ev.group.gone {
 			ev.group.probed(now, ev)

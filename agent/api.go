@@ -20,6 +20,10 @@ type DrainRequest struct {
 	VIP string `json:"vip,omitempty"`
 	// Timeout for a healthy successor; 0: the configured one.
 	Timeout time.Duration `json:"timeout,omitempty"`
+	// WaitConnections waits for connections that are open here to end, for
+	// WaitLimit at the most (0: the group's grace).
+	WaitConnections bool          `json:"wait_connections,omitempty"`
+	WaitLimit       time.Duration `json:"wait_limit,omitempty"`
 	// Force gives up even if no healthy successor is heard.
 	Force bool `json:"force,omitempty"`
 }
@@ -44,6 +48,8 @@ const (
 	// DrainDone tells that this node holds none of the VIPs and a healthy owner
 	// is heard for each, or that it was forced.
 	DrainDone DrainResult = "drained"
+	// DrainReset is DrainDone, but connections that were waited for had to be ended.
+	DrainReset DrainResult = "reset"
 	// DrainNoSuccessor tells that no healthy successor was heard in time; nothing
 	// changed.
 	DrainNoSuccessor DrainResult = "no-successor"

@@ -27,6 +27,13 @@ type order struct {
 	reseat bool
 	// attempt is the machine's, 0 for a refresh.
 	attempt uint64
+	// rules is the carrier's version that the order waits for; 0: none. certain:
+	// without it the addresses are not taken off.
+	rules   uint64
+	certain bool
+	// end: connections to port are ended before the addresses go.
+	end  bool
+	port uint16
 }
 
 // placed are addresses on an interface.
@@ -40,6 +47,8 @@ type placed struct {
 type applier struct {
 	addresses Addresses
 	announcer Announcer
+	flows     Flows
+	carrier   *carrier
 
 	mu     sync.Mutex
 	orders map[*group]order
@@ -47,9 +56,9 @@ type applier struct {
 	wake   chan struct{}
 }
 
-func newApplier(addresses Addresses, announcer Announcer) *applier {
+func newApplier(e Edges, c *carrier) *applier {
 	return &applier{
-		addresses: addresses, announcer: announcer,
+		addresses: e.Addresses, announcer: e.Announcer, flows: e.Flows, carrier: c,
 		orders: map[*group]order{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -82,6 +91,7 @@ func (o order) replacedBy(newer order) order {
 		newer.announce = newer.announce || o.announce
 		newer.reseat = newer.reseat || o.reseat
 		newer.attempt = max(newer.attempt, o.attempt)
+		newer.rules = max(newer.rules, o.rules)
 	}
 	for i, d := range newer.drop {
 		if d.interfaceName == newer.interfaceName {
@@ -144,9 +154,9 @@ func (p *applier) apply(ctx context.Context, g *group, o order) applied {
 	for _, d := range o.drop {
 		done.undropped = errors.Join(done.undropped, p.addresses.Release(ctx, d.interfaceName, d.addrs))
 	}
+	settled := p.carrier.settle(o.rules, rulesWait)
 	if !o.hold {
-		done.err = p.addresses.Release(ctx, o.interfaceName, o.addrs)
-		return done
+		return p.release(ctx, done, settled)
 	}
 	done.created, done.err = p.addresses.Hold(ctx, o.interfaceName, o.addrs, o.lifetime, o.deadline)
 	if done.err == nil && o.reseat {
@@ -155,5 +165,20 @@ func (p *applier) apply(ctx context.Context, g *group, o order) applied {
 	if done.err == nil && (o.announce || done.created) && !p.lost(g) {
 		done.unannounced = p.announcer.Announce(o.interfaceName, o.addrs)
 	}
+	return done
+}
+
+// release takes the addresses off, after the connections were ended that are to
+// be.
+func (p *applier) release(ctx context.Context, done applied, settled bool) applied {
+	o := done.order
+	if o.certain && !settled {
+		return done
+	}
+	var err error
+	if o.end {
+		done.reset, err = p.flows.Reset(ctx, o.addrs, o.port, false)
+	}
+	done.err = errors.Join(p.addresses.Release(ctx, o.interfaceName, o.addrs), err)
 	return done
 }

@@ -102,7 +102,7 @@ func TestNewerOrderReplacesOneThatWaits(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			p := newApplier(nil, nil)
+			p := applying(nil, nil)
 			g := &group{}
 			p.put(g, row.waiting)
 			p.put(g, row.newer)
@@ -121,7 +121,7 @@ func TestNewerOrderReplacesOneThatWaits(t *testing.T) {
 }
 
 func TestOrdersOfGroupsAreServedInTurn(t *testing.T) {
-	p := newApplier(nil, nil)
+	p := applying(nil, nil)
 	a, b := &group{}, &group{}
 	p.put(a, order{serial: 1})
 	p.put(b, order{serial: 1})
@@ -173,7 +173,7 @@ func TestWhatIsToBeReleasedIsNotAnnouncedAnyMore(t *testing.T) {
 	hushedBubble(t, func(t *testing.T, l *lan) {
 		edges := faulty{host: l.host(11)}
 		edges.host.configure("eth0", "192.0.2.20/32")
-		p, g := newApplier(&edges, &edges), &group{}
+		p, g := applying(&edges, &edges), &group{}
 		p.put(g, order{placed: at("eth0", 10)})
 		p.apply(t.Context(), g, order{hold: true, placed: at("eth0", 10), announce: true})
 		if edges.announced != 0 {
@@ -212,7 +212,7 @@ func TestOrdersAreCarriedOut(t *testing.T) {
 				h := l.host(11)
 				h.configure("eth0", "192.0.2.20/32")
 				row.edges.host = h
-				got := newApplier(&row.edges, &row.edges).apply(t.Context(), &group{}, row.order)
+				got := applying(&row.edges, &row.edges).apply(t.Context(), &group{}, row.order)
 				if got.created != row.want.created {
 					t.Errorf("created %v", got.created)
 				}
@@ -234,7 +234,7 @@ func TestApplierEndsWhenNothingWaitsAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLAN(t)
 		h := l.host(11)
-		p := newApplier(h, &faulty{})
+		p := applying(h, &faulty{})
 		ctx, cancel := context.WithCancel(t.Context())
 		var reported int
 		ended := make(chan error)
@@ -253,4 +253,9 @@ func TestApplierEndsWhenNothingWaitsAnyMore(t *testing.T) {
 		}
 		has(t, h)
 	})
+}
+
+// applying is an applier on a host that carries no connections.
+func applying(addresses Addresses, announcer Announcer) *applier {
+	return newApplier(Edges{Addresses: addresses, Announcer: announcer, Flows: oldKernel{}}, newCarrier(oldKernel{}))
 }

@@ -129,6 +129,7 @@ func (g *group) consider(now time.Time) {
 		}
 	}
 	c.peers = members
+	g.follow(now)
 	g.step(now, vrrp.Named{By: namedBy})
 	if !slices.Equal(members, g.hello.members) {
 		g.hello.members = slices.Clone(members)

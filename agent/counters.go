@@ -15,10 +15,43 @@ type Counters struct {
 	DuplicateOwners atomic.Uint64
 	// Restored counts addresses put back after someone removed them.
 	Restored atomic.Uint64
+	// Forwarded counts packets that were passed on to another node.
+	Forwarded atomic.Uint64
+	// ConnectionsReset counts connections that this node ended, by cause; Handovers
+	// counts handovers that ended here, by result. Both are read and replaced as a
+	// whole.
+	ConnectionsReset atomic.Pointer[map[EndCause]uint64]
+	Handovers        atomic.Pointer[map[HandoverResult]uint64]
+	// HandoverDuration is the distribution of how long this node carried
+	// connections after it was owner, in seconds.
+	HandoverDuration Histogram
 	// Transitions is read and replaced as a whole.
 	Transitions atomic.Pointer[map[TransitionKey]uint64]
 	// lastAdvert is in nanoseconds since the agent started; 0: none yet.
 	lastAdvert atomic.Int64
+}
+
+// newCounters returns counters of nothing.
+func newCounters() *Counters {
+	return &Counters{HandoverDuration: Histogram{scale: 1000}}
+}
+
+// HandoverResult is how a handover ended on the former owner.
+type HandoverResult string
+
+// The results.
+const (
+	// HandoverCompleted: all connections ended by themselves.
+	HandoverCompleted HandoverResult = "completed"
+	// HandoverReset: some were ended by this node.
+	HandoverReset HandoverResult = "reset"
+	// HandoverResumed: this node became the owner again before all had ended.
+	HandoverResumed HandoverResult = "resumed"
+)
+
+// HandoverResults lists every HandoverResult, for documentation and tests.
+func HandoverResults() []HandoverResult {
+	return []HandoverResult{HandoverCompleted, HandoverReset, HandoverResumed}
 }
 
 // TransitionKey labels a count of transitions.
@@ -85,12 +118,17 @@ var buckets = [...]time.Duration{
 type Histogram struct {
 	counts [len(buckets) + 1]atomic.Uint64
 	sum    atomic.Int64
+	// scale widens the bounds; 0 is 1.
+	scale time.Duration
 }
+
+// bound is an upper bound.
+func (h *Histogram) bound(i int) time.Duration { return buckets[i] * max(1, h.scale) }
 
 // Observe counts one duration.
 func (h *Histogram) Observe(d time.Duration) {
 	i := 0
-	for i < len(buckets) && d > buckets[i] {
+	for i < len(buckets) && d > h.bound(i) {
 		i++
 	}
 	h.counts[i].Add(1)
@@ -103,7 +141,7 @@ func (h *Histogram) Snapshot() (count uint64, sum float64, cumulative map[float6
 	cumulative = make(map[float64]uint64, len(buckets))
 	for i := range buckets {
 		count += h.counts[i].Load()
-		cumulative[buckets[i].Seconds()] = count
+		cumulative[h.bound(i).Seconds()] = count
 	}
 	count += h.counts[len(buckets)].Load()
 	return count, time.Duration(h.sum.Load()).Seconds(), cumulative

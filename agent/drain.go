@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -43,7 +44,12 @@ type drainedGroup struct {
 	// a forced drain gives up waiting.
 	escalateAt time.Time
 	forceAt    time.Time
-	finished   bool
+	proof      proof
+	// waitUntil ends the wait for open connections; zero: it has not begun.
+	waitUntil time.Time
+	// resets are connections that were ended although they were waited for.
+	resets   int
+	finished bool
 }
 
 // Drain gives VIPs up to healthy successors and keeps them off this node until
@@ -87,7 +93,7 @@ func (a *Agent) concluded(ctx context.Context, op *drain, result DrainResult, fn
 	for len(op.lines) > 0 {
 		fn(<-op.lines)
 	}
-	if result != DrainDone {
+	if result != DrainDone && result != DrainReset {
 		return result, nil
 	}
 	return result, a.storeMark(context.WithoutCancel(ctx))
@@ -229,9 +235,8 @@ func (op *drain) add(now time.Time, g *group) {
 	})
 	if g.machine.Owns() {
 		op.say(now, g, "draining; serving on until a successor is heard")
-		if g.everywhere() {
-			g.beginProof(now)
-		} else if n, m := g.successor(); n != nil {
+		g.beginPath(now)
+		if n, m := g.successor(); n != nil {
 			op.say(now, g, "%s (%v) is asked to take over", n.Name, m.Source)
 		}
 	}
@@ -247,6 +252,40 @@ func (g *group) withdraw(now time.Time, reason election.Reason) {
 	}
 }
 
+// timeout is when a drain has waited long enough for successors; zero: all are
+// there.
+func (op *drain) timeout() time.Time {
+	for _, g := range op.groups {
+		if !g.finished && g.waitUntil.IsZero() {
+			return op.endsAt
+		}
+	}
+	return time.Time{}
+}
+
+// unproven is why a drain that waited in vain did.
+func (op *drain) unproven() string {
+	if why := op.pathless(); why != "" {
+		return why
+	}
+	for _, g := range op.groups {
+		if !g.finished && !g.machine.Owns() && g.proof.missing != "" {
+			return "another node took the VIP over, but is not proven to serve: " + g.proof.missing
+		}
+	}
+	return "no healthy successor was heard"
+}
+
+// outcome is the result of a drain that is done.
+func (op *drain) outcome() DrainResult {
+	for _, g := range op.groups {
+		if g.resets > 0 {
+			return DrainReset
+		}
+	}
+	return DrainDone
+}
+
 // concerns tells whether the operation runs and is about the group.
 func (op *drain) concerns(g *group) bool {
 	return !op.ended && slices.ContainsFunc(op.groups, func(d *drainedGroup) bool { return d.group == g })
@@ -254,13 +293,17 @@ func (op *drain) concerns(g *group) bool {
 
 // deadline is when the operation has to be looked at.
 func (op *drain) deadline() time.Time {
-	d := op.endsAt
+	d := op.timeout()
 	for _, g := range op.groups {
-		if g.finished || !g.machine.Owns() {
+		if g.finished {
+			continue
+		}
+		if !g.machine.Owns() {
+			d = earliest(earliest(d, g.path.askAt), earliest(g.waitUntil, g.proof.deadline()))
 			continue
 		}
 		if g.everywhere() {
-			d = earliest(d, g.proof.askAt)
+			d = earliest(d, g.path.askAt)
 		} else {
 			d = earliest(d, g.escalateAt)
 		}
@@ -308,13 +351,13 @@ func (a *Agent) advanceDrain(now time.Time, op *drain) {
 				a.keepOff(now, g.group)
 			}
 		}
-		op.end(DrainDone)
+		op.end(op.outcome())
 	case op.cancelled:
 		a.undo(now, op, DrainCancelled, "the drain was cancelled")
 	case certain:
 		a.undo(now, op, DrainNoSuccessor, "no healthy successor: "+hopeless)
-	case !now.Before(op.endsAt):
-		a.undo(now, op, DrainNoSuccessor, op.inVain())
+	case due(op.timeout(), now):
+		a.undo(now, op, DrainNoSuccessor, op.unproven())
 	}
 }
 
@@ -358,8 +401,9 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 	switch {
 	case g.releasing:
 	case served && g.wasOwner:
-		g.finished = true
-		op.say(now, g.group, "moved to %v", owner.Addr)
+		if g.prove(now, op, owner.Addr) {
+			g.moved(now, op, owner.Addr)
+		}
 	case served:
 		g.finished = true
 		op.say(now, g.group, "this node does not hold it; %v serves", owner.Addr)
@@ -370,6 +414,37 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 		g.finished = true
 		op.say(now, g.group, "this node does not hold it, and no healthy owner is heard")
 	}
+}
+
+// moved tells once that the group is served elsewhere, and waits for its open
+// connections if asked to.
+func (g *drainedGroup) moved(now time.Time, op *drain, to netip.Addr) {
+	s := &g.shadow
+	if g.waitUntil.IsZero() {
+		op.say(now, g.group, "moved to %v", to)
+		g.waitUntil = op.waitEnds(now, s)
+		if op.request.WaitConnections && s.casts() {
+			op.say(now, g.group, "waiting for open connections to end, until %s at the latest", g.waitUntil.Format(time.TimeOnly))
+		}
+	}
+	if !op.request.WaitConnections || !s.casts() {
+		g.finished = true
+		return
+	}
+	if due(g.waitUntil, now) && s.cause == "" {
+		g.endShadow(now, EndWaited)
+	}
+}
+
+// waitEnds is when the wait for open connections ends.
+func (op *drain) waitEnds(now time.Time, s *shadow) time.Time {
+	if op.request.WaitLimit > 0 && s.casts() {
+		return earliest(now.Add(op.request.WaitLimit), s.graceEnds)
+	}
+	if s.casts() {
+		return s.graceEnds
+	}
+	return now
 }
 
 // press makes an owner's wish to leave plainer with time.

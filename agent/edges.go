@@ -22,6 +22,7 @@ type Edges struct {
 	Health    HealthProber
 	Files     FileFollower
 	Mark      DrainMark
+	Flows     Flows
 	// Speaker is nil where there is none; Paths goes with it.
 	Speaker Speaker
 	Paths   Paths
@@ -95,6 +96,10 @@ type Announcer interface {
 // a station that answers for any address.
 type Prober interface {
 	Probe(ctx context.Context, interfaceName string, addr netip.Addr) (mac string, err error)
+	// Knock opens a TCP connection to a VIP that another station has, with packets
+	// that leave this host even if it has the VIP itself, and closes it. open tells
+	// whether a server listens; mac is the station that answered.
+	Knock(ctx context.Context, interfaceName string, from netip.Addr, vip netip.AddrPort) (mac string, open bool, err error)
 }
 
 // Claims reports other stations that claim watched addresses on an interface,

@@ -32,6 +32,28 @@ type applied struct {
 	// those to be dropped may be there still; unannounced why held ones could
 	// not be announced.
 	err, undropped, unannounced error
+	// reset is how many connections were ended with a release.
+	reset int
+}
+
+// carried is what the carrier did in a round.
+type carried struct {
+	version uint64
+	groups  map[*group]carriedGroup
+	// passed are the packets that were passed on; nil: none are to be.
+	passed map[netip.Addr]Passed
+	err    error
+}
+
+// carriedGroup is what the carrier did for a group, and what it found.
+type carriedGroup struct {
+	err error
+	// reset and stranded are how many connections were ended: of whatever clients,
+	// and of this host's clients to another node.
+	reset, stranded int
+	// open are the connections that are carried, if counted.
+	open    Connections
+	counted bool
 }
 
 // probed is the outcome of a question to the segment.
@@ -79,6 +101,7 @@ func (InterfaceGone) event()    {}
 func (InterfacesKnown) event()  {}
 func (AddressRemoved) event()   {}
 func (applied) event()          {}
+func (carried) event()          {}
 func (probed) event()           {}
 func (claimed) event()          {}
 func (checked) event()          {}

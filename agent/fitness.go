@@ -134,6 +134,7 @@ func (g *group) checked(now time.Time, ev checked) {
 	if f.healthy() != before || !f.healthy() && f.why() != f.told {
 		g.judge(now)
 	}
+	g.judgeShadow(now)
 }
 
 // note keeps what status shows, and tells whether the warning changed.

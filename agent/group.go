@@ -31,8 +31,8 @@ type group struct {
 	defence       defence
 	// route is how the group is announced by BGP, if it is.
 	route route
-	// proof is what a drain knows of other paths.
-	proof proof
+	// path is what a drain knows of other paths.
+	path pathProof
 
 	// wanted: the addresses are to be on this node. attempt and afterSilence
 	// are the machine's Hold.
@@ -82,6 +82,13 @@ type group struct {
 	restoredAt  time.Time
 	stray       stray
 	counters    *Counters
+	// shadow is what this node carries as a former owner, handover its place among
+	// the owners.
+	shadow   shadow
+	handover handover
+	// advertFrom and advertMAC are where the last advert came from.
+	advertFrom netip.Addr
+	advertMAC  [6]byte
 	// hello is what hellos say of the group, and what is known by them.
 	hello groupHello
 	// endFollowing ends the goroutine that follows peers_file.
@@ -99,7 +106,7 @@ type cause struct {
 func (a *Agent) addGroup(now time.Time, v config.VIP) *group {
 	g := &group{
 		agent: a, log: a.log.With("vip", v.Name), cfg: v,
-		counters: &Counters{},
+		counters: newCounters(),
 		shown:    shown{state: StateInit, reason: election.Startup, since: now},
 	}
 	g.machine = g.newElector()
@@ -202,7 +209,7 @@ func (g *group) deadline() time.Time {
 	d := g.machine.Deadline()
 	for _, t := range [...]time.Time{
 		g.fitness.deadline(), g.refreshAt, g.retryAt, g.unheldDeadline(),
-		g.pardonAt, g.defendAt, g.rejoinAt,
+		g.pardonAt, g.defendAt, g.rejoinAt, g.shadowDeadline(),
 	} {
 		d = earliest(d, t)
 	}
@@ -235,6 +242,7 @@ func (g *group) tick(now time.Time) {
 	g.tickAddresses(now)
 	g.tickAnnouncements(now)
 	g.tickRoute(now)
+	g.tickShadow(now)
 }
 
 // step tells the machine an event and does what it wants.
@@ -251,8 +259,9 @@ func (g *group) perform(now time.Time, act vrrp.Action) {
 	case vrrp.Hold:
 		g.want(now, act)
 	case vrrp.Release:
-		g.letGo(now)
+		g.retire(now)
 	case vrrp.Defend:
+		g.meetRival(now)
 		g.attacked(now)
 	case vrrp.Probe:
 		g.probe(act.Attempt)
@@ -267,6 +276,9 @@ func (g *group) perform(now time.Time, act vrrp.Action) {
 
 func (g *group) transition(now time.Time, t vrrp.Transition) {
 	g.log.Debug("election", "from", t.From.String(), "to", t.To.String(), "reason", t.Reason, "detail", t.Detail)
+	if t.To == vrrp.Listening {
+		g.mute(now)
+	}
 	internal := t.To == vrrp.Displacing || t.To == vrrp.Listening || t.To == vrrp.Probing && t.Reason != election.VIPAnswered
 	if internal {
 		return

@@ -239,7 +239,7 @@ func (a *Agent) sendHellos(now time.Time) {
 			if o != g && !o.sharesHello(g) {
 				continue
 			}
-			c.hello.Statements = append(c.hello.Statements, o.statement())
+			c.hello.Statements = append(c.hello.Statements, o.statement(now))
 			everybody = everybody || o.greetsAll()
 			for _, dst := range o.greeted() {
 				if !slices.Contains(peers, dst) {

@@ -59,6 +59,10 @@ func (idle) Reseat(context.Context, string, []netip.Addr, time.Duration, time.Ti
 }
 func (idle) Release(context.Context, string, []netip.Addr) error              { return nil }
 func (idle) Announce(string, []netip.Addr) error                              { return nil }
+func (idle) Knock(context.Context, string, netip.Addr, netip.AddrPort) (string, bool, error) {
+	return "", false, nil
+}
+
 func (idle) Probe(context.Context, string, netip.Addr) (string, error)        { return "", nil }
 func (idle) WatchHealth(context.Context, config.VIP, func(ProbeResult)) error { return nil }
 func (idle) Follow(context.Context, string, func([]byte, error)) error        { return nil }
@@ -91,7 +95,7 @@ func turned(tb testing.TB, groups int) (*Agent, *wire) {
 	e := idle{w}
 	a := New(Options{
 		Config: c, Log: slog.New(slog.DiscardHandler),
-		Edges: Edges{Sockets: e, Hellos: e, Addresses: e, Announcer: e, Prober: e, Claims: e, Health: e, Files: e, Mark: e},
+		Edges: Edges{Sockets: e, Hellos: e, Addresses: e, Announcer: e, Prober: e, Claims: e, Health: e, Files: e, Mark: e, Flows: oldKernel{}},
 	})
 	a.spawn = func(func(context.Context)) func() { return func() {} }
 	now := time.Now()

@@ -25,12 +25,15 @@ type host struct {
 	hellos  []*mailbox
 	events  feed[Event]
 	claims  feed[claimed]
+	flows   kernelFlows
 
 	// stall is how long each call that changes addresses takes.
 	stall time.Duration
 	// refused, muted, unheard, deaf and blind make holding, sending, announcing,
 	// opening sockets and watching for claimants fail.
 	refused, muted, unheard, deaf, blind error
+	// closed: nothing listens behind the VIP.
+	closed bool
 	// taken makes opening ports for hellos fail.
 	taken error
 	// mark is the drained mark; unreadable makes loading it fail, unwritable
@@ -43,6 +46,7 @@ type host struct {
 type nic struct {
 	name  string
 	index int
+	mac   [6]byte
 	up    bool
 	// addrs are in the order in which the kernel lists them.
 	addrs []*assigned
@@ -61,6 +65,7 @@ func (l *lan) host(last byte) *host {
 	h := &host{
 		lan: l, name: fmt.Sprintf("cp%d", last), last: last,
 		mac: [6]byte{2, 0, 0, 0, 0, last}, nics: map[string]*nic{},
+		flows: kernelFlows{able: l.able},
 	}
 	l.mu.Lock()
 	l.hosts = append(l.hosts, h)
@@ -74,7 +79,7 @@ func (h *host) plug(name string) {
 	h.lan.mu.Lock()
 	defer h.lan.mu.Unlock()
 	h.index++
-	n := &nic{name: name, index: h.index, up: true}
+	n := &nic{name: name, index: h.index, mac: h.mac, up: true}
 	for _, p := range h.own() {
 		n.addrs = append(n.addrs, &assigned{prefix: p})
 	}
@@ -221,7 +226,7 @@ func (h *host) drop(n *nic, p netip.Prefix) {
 func (h *host) tellChanged(n *nic) { h.events.tell(InterfaceChanged{Interface: n.present()}) }
 
 func (n *nic) present() Interface {
-	i := Interface{Name: n.name, Index: n.index, Up: n.up}
+	i := Interface{Name: n.name, Index: n.index, MAC: n.mac, Up: n.up}
 	for _, a := range n.addrs {
 		i.Addresses = append(i.Addresses, Address{Prefix: a.prefix})
 	}

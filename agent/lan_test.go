@@ -33,6 +33,9 @@ type lan struct {
 
 	// cache is the client's neighbour cache.
 	cache map[netip.Addr]*host
+	// able is what the kernels of new hosts can do for open connections.
+	able        Abilities
+	connections []*connection
 	// journal is what happened on the wire and to held addresses, in order.
 	journal []happening
 	served  map[netip.Addr]*service
@@ -63,13 +66,14 @@ func newLAN(t *testing.T) *lan {
 // change ends with it. The lock is held.
 func (l *lan) note(who *host, format string, args ...any) {
 	l.journal = append(l.journal, happening{at: time.Now(), who: who.name, what: fmt.Sprintf(format, args...)})
+	l.trace()
 	for addr, h := range l.cache {
 		s, ok := l.served[addr]
 		if !ok {
 			s = &service{since: time.Now()}
 			l.served[addr] = s
 		}
-		works := l.part[h] == 0 && h.answers(addr)
+		works := l.part[h] == 0 && (h.answers(addr) || h.flows.onLo(addr))
 		if works == s.works {
 			continue
 		}

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// proofPatience is how long one look for another path may take, and
-	// proofPause the pause before the next one.
-	proofPatience = 2 * time.Second
-	proofPause    = 250 * time.Millisecond
+	// pathPatience is how long one look for another path may take, and
+	// pathPause the pause before the next one.
+	pathPatience = 2 * time.Second
+	pathPause    = 250 * time.Millisecond
 )
 
 // Paths finds out whether others serve.
@@ -34,8 +34,8 @@ type pathProved struct {
 
 func (pathProved) event() {}
 
-// proof is what a drain knows of other paths to a group that every node holds.
-type proof struct {
+// pathProof is what a drain knows of other paths to a VIP behind routers.
+type pathProof struct {
 	// number tells looks apart. asking: one is under way; askAt: when to look.
 	number uint64
 	asking bool
@@ -45,21 +45,30 @@ type proof struct {
 	why    string
 }
 
-// beginProof looks for another path when routers have had the time to prefer it.
-func (g *group) beginProof(now time.Time) {
-	g.proof = proof{number: g.proof.number + 1, askAt: now.Add(g.agent.config.BGP.Leaving.Wait)}
+// beginPath looks for another path when routers have had the time to prefer it.
+// What another daemon announces can not be made worse, so there it can not be
+// told whose path a router would take.
+func (g *group) beginPath(now time.Time) {
+	g.path = pathProof{number: g.path.number + 1}
+	switch g.cfg.Announce {
+	case config.AnnounceBGP:
+		g.path.askAt = now.Add(g.agent.config.BGP.Leaving.Wait)
+	case config.AnnounceLocal:
+		g.path.proved = true
+	case config.AnnounceL2:
+	}
 }
 
-// prove looks for another path, when it is time to.
-func (g *group) prove(now time.Time) {
-	p := &g.proof
+// seekPath looks for another path, when it is time to.
+func (g *group) seekPath(now time.Time) {
+	p := &g.path
 	if p.asking || p.proved || !due(p.askAt, now) {
 		return
 	}
 	p.asking, p.askAt = true, time.Time{}
 	a, v, number, from := g.agent, g.cfg, p.number, g.own
 	a.spawn(func(ctx context.Context) {
-		bounded, cancel := context.WithTimeout(ctx, proofPatience)
+		bounded, cancel := context.WithTimeout(ctx, pathPatience)
 		defer cancel()
 		err := a.edges.Paths.Prove(bounded, v, from)
 		a.Post(ctx, pathProved{group: g, number: number, err: err})
@@ -67,13 +76,13 @@ func (g *group) prove(now time.Time) {
 }
 
 func (g *group) pathProved(now time.Time, ev pathProved) {
-	p := &g.proof
+	p := &g.path
 	if ev.number != p.number {
 		return
 	}
 	p.asking, p.proved = false, ev.err == nil
 	if ev.err != nil {
-		p.why, p.askAt = ev.err.Error(), now.Add(proofPause)
+		p.why, p.askAt = ev.err.Error(), now.Add(pathPause)
 	}
 }
 
@@ -81,10 +90,10 @@ func (g *group) pathProved(now time.Time, ev pathProved) {
 // another node was seen to serve.
 func (g *drainedGroup) advanceEverywhere(now time.Time, op *drain) {
 	switch {
-	case g.machine.Owns() && !g.proof.proved && !(op.request.Force && due(g.forceAt, now)):
-		g.prove(now)
+	case g.machine.Owns() && !g.path.proved && !(op.request.Force && due(g.forceAt, now)):
+		g.seekPath(now)
 		return
-	case g.machine.Owns() && g.proof.proved:
+	case g.machine.Owns() && g.path.proved:
 		op.say(now, g.group, "another node serves; withdrawing")
 		g.step(now, vrrp.Abandon{Reason: election.Drain})
 		return
@@ -95,7 +104,7 @@ func (g *drainedGroup) advanceEverywhere(now time.Time, op *drain) {
 		return
 	case !g.wasOwner:
 		op.say(now, g.group, "this node does not hold it")
-	case g.proof.proved:
+	case g.path.proved:
 		op.say(now, g.group, "withdrawn; other nodes serve")
 	default:
 		op.say(now, g.group, "given up without another path")
@@ -103,12 +112,13 @@ func (g *drainedGroup) advanceEverywhere(now time.Time, op *drain) {
 	g.finished = true
 }
 
-// inVain is why a drain did not come to its end in time.
-func (op *drain) inVain() string {
+// pathless is why a drain found no other path to a VIP behind routers in time;
+// empty: that is not why.
+func (op *drain) pathless() string {
 	for _, g := range op.groups {
-		if g.everywhere() && !g.finished && g.proof.why != "" {
-			return "no other path to " + g.cfg.Name + " works: " + g.proof.why
+		if !g.finished && g.cfg.Announce.Routed() && g.path.why != "" {
+			return "no other path to the VIP is known to work: " + g.path.why
 		}
 	}
-	return "no healthy successor was heard"
+	return ""
 }

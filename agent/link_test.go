@@ -35,7 +35,7 @@ func TestAddressToAdvertiseFrom(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g := &group{agent: New(Options{Config: c}), cfg: c.VIPs[0]}
+			g := &group{agent: New(Options{Config: c, Edges: Edges{Flows: oldKernel{}}}), cfg: c.VIPs[0]}
 			if row.now != "" {
 				g.own = netip.MustParseAddr(row.now)
 			}
@@ -59,7 +59,7 @@ func TestAddressThatIsNotUsableIsNotAdvertisedFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &group{agent: New(Options{Config: c}), cfg: c.VIPs[0]}
+	g := &group{agent: New(Options{Config: c, Edges: Edges{Flows: oldKernel{}}}), cfg: c.VIPs[0]}
 	got := g.chooseOwn(Interface{Addresses: []Address{
 		{Prefix: netip.MustParsePrefix("192.0.2.11/24"), Unusable: true},
 		{Prefix: netip.MustParsePrefix("192.0.2.12/24")},

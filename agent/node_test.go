@@ -132,7 +132,7 @@ func (n *node) start() {
 		Boot: boot, Secret: secret, Keys: keys,
 		Edges: Edges{
 			Sockets: p, Hellos: p, Addresses: p, Announcer: p, Prober: p,
-			Claims: p, Health: p, Files: p, Mark: n,
+			Claims: p, Health: p, Files: p, Mark: n, Flows: p,
 		},
 		Log: slog.New(slog.NewTextHandler(output, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.name), LogLevel: &p.level,
 	})
@@ -308,6 +308,22 @@ func (p *process) Probe(ctx context.Context, _ string, addr netip.Addr) (string,
 		}
 	}
 	return "", nil
+}
+
+// Knock implements Prober.
+func (p *process) Knock(_ context.Context, _ string, _ netip.Addr, vip netip.AddrPort) (string, bool, error) {
+	mac := p.lan.answerer(p.host, vip.Addr())
+	if mac == "" {
+		return "", false, fmt.Errorf("nobody answers for %v", vip.Addr())
+	}
+	p.lan.mu.Lock()
+	defer p.lan.mu.Unlock()
+	for _, h := range p.lan.hosts {
+		if h.station() == mac {
+			return mac, !h.closed, nil
+		}
+	}
+	return mac, true, nil
 }
 
 // WatchClaims implements Claims.

@@ -62,6 +62,10 @@ type PeerVIPStatus struct {
 	APIServer string `json:"api_server"`
 	// Successor is the node that an owner wants to take over.
 	Successor string `json:"successor,omitempty"`
+	// Connections are those that it carries as a former owner, ForwardingTo the
+	// node that it passes on to.
+	Connections  int    `json:"connections"`
+	ForwardingTo string `json:"forwarding_to,omitempty"`
 	// Differs are the keys of settings of the group that differ from this
 	// node's.
 	Differs []string `json:"differs"`
@@ -118,7 +122,7 @@ func (a *Agent) peerVIPStatus(n *peer.Node, m *peer.Member) PeerVIPStatus {
 		Name: m.Name, Interface: m.Interface, Address: m.Source, State: m.Role.String(),
 		Band: m.Band.String(), Priority: m.Priority, Reason: m.Reason, Healthy: m.Band == peer.Healthy,
 		Drained: m.Drained, Announced: m.Announced, APIServer: m.APIServer.String(),
-		Successor: a.nodeName(m.Successor), Differs: []string{},
+		Successor: a.nodeName(m.Successor), Connections: int(m.Connections), ForwardingTo: a.nodeName(m.Predecessor), Differs: []string{},
 	}
 	for _, g := range a.groups {
 		if m.Shares(g.cfg.Addresses) {

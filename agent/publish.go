@@ -43,6 +43,8 @@ func (g *group) public() State {
 		return StateFault
 	case g.machine.State() == vrrp.Init:
 		return StateInit
+	case g.shadow.casts():
+		return StateHandover
 	case g.off:
 		return StateDrained
 	}
@@ -111,8 +113,23 @@ func (a *Agent) Status() Status {
 	if err := a.ask(ctx, func() { s = a.status(time.Now()) }); err != nil {
 		return *a.last.Load()
 	}
+	a.countConnections(ctx, &s)
 	a.last.Store(&s)
 	return s
+}
+
+// countConnections counts for a reader what is open to the VIPs that this node
+// owns. Nobody else needs to know.
+func (a *Agent) countConnections(ctx context.Context, s *Status) {
+	for i := range s.VIPs {
+		v := &s.VIPs[i]
+		if v.State != StateOwner || !v.Handover.Supported {
+			continue
+		}
+		if open, err := a.edges.Flows.Connections(ctx, v.Addresses, v.Port); err == nil {
+			v.Handover.Connections = open.Local + open.Remote
+		}
+	}
 }
 
 func (a *Agent) status(now time.Time) Status {
@@ -133,7 +150,7 @@ func (a *Agent) status(now time.Time) Status {
 
 func (g *group) status(now time.Time) VIPStatus {
 	v := VIPStatus{
-		Name: g.cfg.Name, Addresses: slices.Clone(g.cfg.Addresses),
+		Name: g.cfg.Name, Addresses: slices.Clone(g.cfg.Addresses), Port: g.cfg.Port,
 		Interface: g.cfg.Interface, Announce: string(g.cfg.Announce),
 		State: g.shown.state, Reason: g.shown.reason, Detail: g.shown.detail, Since: g.shown.since,
 		Owner: g.owner(now), Healthy: g.fitness.healthy(), Health: slices.Clone(g.fitness.shown),
@@ -143,6 +160,7 @@ func (g *group) status(now time.Time) VIPStatus {
 			Priority: g.machine.Priority(now), Band: g.machine.Band().String(),
 			LastAdvertAgeSeconds: g.lastAdvertAge(now),
 		},
+		Handover: g.handoverStatus(now),
 		Counters: g.counters,
 	}
 	if v.Health == nil {

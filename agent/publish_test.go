@@ -113,14 +113,16 @@ func TestHistoryIsBounded(t *testing.T) {
 
 func TestStatusOfAnOwnerAndABackup(t *testing.T) {
 	hushedBubble(t, func(t *testing.T, l *lan) {
+		l.able.Missing = "nftables"
 		a, b := l.pair(apiserver)
 		b.ail("apiserver", counter.Result{Ready: counter.OK, Live: counter.OK})
 		common := Status{Schema: Schema, Version: "test", PID: 1, Config: "vipd.yaml", Hello: HelloStatus{Enabled: true}, Peers: []PeerStatus{}}
 		vip := VIPStatus{
-			Name: "apiserver", Addresses: both[:1], Interface: "eth0", Announce: "l2",
+			Name: "apiserver", Addresses: both[:1], Port: 6443, Interface: "eth0", Announce: "l2",
 			Owner: "192.0.2.11", Healthy: true,
 			Health:   []CheckStatus{{Name: "apiserver", Type: "https", Healthy: true, Alive: true}},
 			Election: ElectionStatus{Type: "vrrp", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy"},
+			Handover: HandoverStatus{Reason: "this kernel has not all that it takes: nftables", ForwardingTo: []string{}},
 		}
 		ignore := cmp.Options{
 			cmpopts.IgnoreTypes(time.Time{}, &Counters{}, &CheckCounters{}),

@@ -176,9 +176,9 @@ func (g *group) seat() string {
 // loopback holds addresses that routers lead here.
 const loopback = "lo"
 
-// letGo gives the group's addresses up: those that are announced to routers not
+// retire gives the group's addresses up: those that are announced to routers not
 // before the routers know.
-func (g *group) letGo(now time.Time) {
+func (g *group) retire(now time.Time) {
 	if g.cfg.Announce != config.AnnounceBGP || len(g.held) == 0 || g.gone {
 		g.release(now)
 		return
@@ -224,6 +224,13 @@ func (g *group) relinkEverywhere(now time.Time) {
 	g.fault = cause{}
 	g.own = g.agent.firstAddress()
 	g.step(now, vrrp.LinkUp{Own: g.own})
+}
+
+// onSegments are the edges with an Announcer that knows interfaces without
+// neighbours.
+func (e Edges) onSegments() Edges {
+	e.Announcer = onSegments{e.Announcer}
+	return e
 }
 
 // onSegments announces on interfaces that have neighbours.

@@ -80,9 +80,11 @@ func (s *shutdown) advance(now time.Time) {
 			step.resigned = true
 			step.group.step(now, vrrp.SetDuty{Duty: vrrp.Resign, Reason: election.Shutdown})
 		}
-		if end := earliest(step.giveUp, s.endsAt); !step.left && !now.Before(end) {
+		why, nobody := step.group.nobodyCan(now)
+		nobody = nobody && !step.group.everywhere()
+		if end := earliest(step.giveUp, s.endsAt); !step.left && (nobody || !now.Before(end)) {
 			step.left = true
-			step.group.leave(now)
+			step.group.leave(now, why)
 		}
 	}
 }
@@ -96,13 +98,13 @@ func (s *shutdown) over(now time.Time) bool {
 }
 
 // leave ends an ownership that nobody took over.
-func (g *group) leave(now time.Time) {
+func (g *group) leave(now time.Time, why string) {
 	if g.everywhere() {
 		g.step(now, vrrp.Abandon{Reason: election.Shutdown})
 		return
 	}
 	if g.cfg.Fence > 0 {
-		g.log.Warn("nobody took the VIP over; it stays on this node until the kernel removes it", "within", g.cfg.Fence, "addresses", g.cfg.Addresses)
+		g.log.Warn("nobody took the VIP over; it stays on this node until the kernel removes it", "within", g.cfg.Fence, "addresses", g.cfg.Addresses, "peers", why)
 		return
 	}
 	g.log.Warn("nobody took the VIP over; without a fence it is removed now", "addresses", g.cfg.Addresses)

@@ -23,7 +23,10 @@ type facts struct {
 	apiServer          peer.APIServer
 	reason             election.Reason
 	drained, announced bool
+	done               bool
 	successor          peer.ID
+	predecessor        peer.ID
+	holders            [chainMax]peer.ID
 }
 
 func (g *group) facts(now time.Time) facts {
@@ -33,11 +36,32 @@ func (g *group) facts(now time.Time) facts {
 		apiServer: apiServerOf(g.fitness.liveness), reason: g.shown.reason,
 		drained:   drained || g.off,
 		announced: g.machine.State() == vrrp.Active && g.holds() && g.unannounced == "",
-		successor: g.namesSuccessor(),
+		done:      g.shadow.ends() && g.shadow.open.Remote == 0,
+		successor: g.namesSuccessor(), predecessor: g.handover.predecessor,
+		holders: g.holders(now),
 	}
 }
 
+// holders are, for an owner, the nodes that have connections of the group: itself,
+// and those behind it that carry some.
+func (g *group) holders(now time.Time) (ids [chainMax]peer.ID) {
+	if !g.machine.Owns() || !g.wanted {
+		return ids
+	}
+	n := 0
+	for _, id := range g.handover.chain {
+		if id == g.agent.cluster.id || g.handover.passing.blocked == "" && g.carries(now, id) {
+			ids[n] = id
+			n++
+		}
+	}
+	return ids
+}
+
 func (g *group) role() peer.Role {
+	if g.shadow.casts() && !g.wanted && g.fault.reason == "" {
+		return peer.Shadow
+	}
 	switch g.machine.State() {
 	case vrrp.Init:
 		if g.fault.reason != "" {
@@ -88,13 +112,17 @@ func apiServerOf(l counter.Liveness) peer.APIServer {
 }
 
 // statement is what hellos say of the group.
-func (g *group) statement() peer.Statement {
+func (g *group) statement(now time.Time) peer.Statement {
 	s := &g.hello.said
+	holders := slices.Clone(s.holders[:])
 	return peer.Statement{
 		Name: g.cfg.Name, VIPs: g.hello.vips, VRID: g.cfg.VRRP.VRID,
 		Role: s.role, Band: s.band, Priority: s.priority, APIServer: s.apiServer,
 		Reason: string(s.reason), Drained: s.drained, Announced: s.announced,
-		Successor: s.successor, Digests: g.hello.digests,
+		Successor: s.successor, Predecessor: s.predecessor, Done: s.done,
+		Holders:     slices.DeleteFunc(holders, peer.ID.IsZero),
+		Connections: uint32(count(g.shadow.open.Local + g.shadow.open.Remote)), //nolint:gosec // fits
+		Forwarded:   g.handover.passing.on, Grace: g.graceLeft(now), Digests: g.hello.digests,
 	}
 }
 
@@ -102,7 +130,7 @@ func (g *group) statement() peer.Statement {
 func (g *group) fillHello(h *peer.Hello) {
 	a := g.agent
 	i := a.interfaces[g.link.name]
-	h.Version = a.opts.Version
+	h.Version, h.Capabilities = a.opts.Version, a.capabilities()
 	h.Digests = append(h.Digests[:0], peer.DigestOf(peer.SettingCluster, a.config.Cluster))
 	h.Link.MAC, h.Link.Addresses = i.MAC, h.Link.Addresses[:0]
 	for _, ipv6 := range [...]bool{false, true} {
@@ -161,5 +189,7 @@ func digests(v config.VIP) []peer.Digest {
 		peer.DigestOf(peer.SettingVRRPVersion, strconv.Itoa(v.VRRP.Version)),
 		peer.DigestOf(peer.SettingAdvertInterval, v.VRRP.AdvertInterval.String()),
 		peer.DigestOf(peer.SettingPreempt, string(v.VRRP.Preempt)),
+		peer.DigestOf(peer.SettingHandoverPreserve, strconv.FormatBool(v.Handover.Preserve)),
+		peer.DigestOf(peer.SettingHandoverGrace, v.Handover.Grace.String()),
 	}
 }

@@ -41,6 +41,9 @@ const (
 	StateBackup State = "backup"
 	// StateOwner: this node answers for the VIP.
 	StateOwner State = "owner"
+	// StateHandover: this node was owner, and carries connections that are open
+	// here until they end.
+	StateHandover State = "handover"
 	// StateFault: the VIP cannot be served; the reason says why.
 	StateFault State = "fault"
 	// StateDrained: the operator took the VIP off this node.
@@ -49,13 +52,14 @@ const (
 
 // States lists every State.
 func States() []State {
-	return []State{StateInit, StateBackup, StateOwner, StateFault, StateDrained}
+	return []State{StateInit, StateBackup, StateOwner, StateHandover, StateFault, StateDrained}
 }
 
 // VIPStatus is the status of one VIP group.
 type VIPStatus struct {
 	Name      string          `json:"name"`
 	Addresses []netip.Addr    `json:"addresses"`
+	Port      uint16          `json:"port"`
 	Interface string          `json:"interface"`
 	Announce  string          `json:"announce"`
 	State     State           `json:"state"`
@@ -68,6 +72,7 @@ type VIPStatus struct {
 	Health      []CheckStatus      `json:"health"`
 	Certificate *CertificateStatus `json:"certificate,omitempty"`
 	Election    ElectionStatus     `json:"election"`
+	Handover    HandoverStatus     `json:"handover"`
 	// DuplicateOwner: another station claims the VIP while this node owns it.
 	DuplicateOwner bool `json:"duplicate_owner"`
 

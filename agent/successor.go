@@ -57,7 +57,7 @@ func (g *group) successor() (best *peer.Node, part *peer.Member) {
 
 // able: it may take the group over, and would serve well.
 func able(m *peer.Member) bool {
-	return (m.Role == peer.Backup || m.Role == peer.Claiming) && m.Band == peer.Healthy && !m.Drained
+	return (m.Role == peer.Backup || m.Role == peer.Shadow || m.Role == peer.Claiming) && m.Band == peer.Healthy && !m.Drained
 }
 
 // unable: it says that it will not take the group over from a node that lives.
@@ -69,7 +69,7 @@ func unable(m *peer.Member) (why string, certain bool) {
 		return "drained", true
 	case m.Role == peer.Faulty:
 		return "at fault", true
-	case m.Role != peer.Backup:
+	case m.Role != peer.Backup && m.Role != peer.Shadow:
 		return "", false
 	case m.Band == peer.Unhealthy, m.Band == peer.Draining, m.Band == peer.Resigned:
 		return m.Band.String(), true

@@ -52,6 +52,7 @@ type VIP struct {
 	Fence          time.Duration
 	VRRP           VRRP
 	GARP           GARP
+	Handover       Handover
 	UnhealthyDelay time.Duration
 	Health         []Check
 }
@@ -132,6 +133,15 @@ type GARP struct {
 	Burst int
 	// Refresh is the time between announcements afterwards; 0: none.
 	Refresh time.Duration
+}
+
+// Handover configures what becomes of open connections when the VIP moves on
+// purpose.
+type Handover struct {
+	// Preserve keeps them open; else their clients are told that they ended.
+	Preserve bool
+	// Grace is how long they are carried before they are ended.
+	Grace time.Duration
 }
 
 // CheckType selects a health probe.

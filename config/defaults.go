@@ -40,7 +40,8 @@ func defaultVIP() VIP {
 			Preempt:           PreemptBand,
 			Checksum:          ChecksumAuto,
 		},
-		GARP: GARP{Burst: 5, Refresh: time.Minute},
+		GARP:     GARP{Burst: 5, Refresh: time.Minute},
+		Handover: Handover{Preserve: true, Grace: 10 * time.Minute},
 	}
 }
 

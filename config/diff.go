@@ -77,6 +77,8 @@ const (
 	AspectChecksum
 	// AspectAnnouncing is how held addresses are announced.
 	AspectAnnouncing
+	// AspectHandover is what becomes of open connections in a move.
+	AspectHandover
 	// AspectHealth is the checks, and how long bad health is borne.
 	AspectHealth
 )
@@ -88,7 +90,7 @@ func (a Aspect) Has(other Aspect) bool { return a&other != 0 }
 func (a Aspect) String() string {
 	words := []string{
 		"name", "addresses", "interface", "tracking", "service", "fence",
-		"elector", "parameters", "peers", "checksum", "announcing", "health",
+		"elector", "parameters", "peers", "checksum", "announcing", "handover", "health",
 	}
 	var set []string
 	for i, word := range words {

@@ -70,8 +70,9 @@ func smallest() *Config {
 				Preempt:           PreemptBand,
 				Checksum:          ChecksumAuto,
 			},
-			GARP:   GARP{Burst: 5, Refresh: time.Minute},
-			Health: []Check{apiserverCheck()},
+			GARP:     GARP{Burst: 5, Refresh: time.Minute},
+			Handover: Handover{Preserve: true, Grace: 10 * time.Minute},
+			Health:   []Check{apiserverCheck()},
 		}},
 		Drain:    Drain{Timeout: 30 * time.Second, ShutdownTimeout: 4 * time.Second},
 		Metrics:  Metrics{Listen: "127.0.0.1:9650"},
@@ -426,6 +427,10 @@ vips: [{addresses: [192.0.2.10]}]`, []string{
 		{"announcements", "vips: [{addresses: [192.0.2.10], garp: {burst: 0, refresh: 10ms}}]\n", []string{
 			"f:1: vips[0].garp.burst: 0 is out of range; use 1 to 100",
 			"f:1: vips[0].garp.refresh: 10ms is out of range; use 0s, or 1s to 24h",
+		}},
+		{"moves", "vips: [{addresses: [192.0.2.10], handover: {preserve: 1, grace: 1s}}]\n", []string{
+			"f:1: vips[0].handover.preserve: 1 is neither true nor false",
+			"f:1: vips[0].handover.grace: 1s is out of range; use 5s to 24h",
 		}},
 
 		// The election.

@@ -204,6 +204,10 @@ func vipKeys() []key[VIP] {
 			value: section(garpKeys, yaml.FlowStyle, func(v *VIP) *GARP { return &v.GARP }),
 		},
 		{
+			name:  "handover",
+			value: section(handoverKeys, yaml.FlowStyle, func(v *VIP) *Handover { return &v.Handover }),
+		},
+		{
 			name:   "unhealthy_delay",
 			value:  one(duration(delay()), func(v *VIP) *time.Duration { return &v.UnhealthyDelay }),
 			effect: effect{group: AspectHealth},
@@ -297,6 +301,22 @@ func garpKeys() []key[GARP] {
 			value: one(duration(span{low: time.Second, high: 24 * time.Hour, orNone: true}),
 				func(g *GARP) *time.Duration { return &g.Refresh }),
 			effect: effect{group: AspectAnnouncing},
+		},
+	}
+}
+
+func handoverKeys() []key[Handover] {
+	return []key[Handover]{
+		{
+			name:   "preserve",
+			value:  one(truth(), func(h *Handover) *bool { return &h.Preserve }),
+			effect: effect{group: AspectHandover},
+		},
+		{
+			name: "grace",
+			value: one(duration(span{low: 5 * time.Second, high: 24 * time.Hour}),
+				func(h *Handover) *time.Duration { return &h.Grace }),
+			effect: effect{group: AspectHandover},
 		},
 	}
 }

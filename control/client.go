@@ -107,7 +107,10 @@ func (c *Client) Watch(ctx context.Context, fn func(agent.Entry) error) error {
 // undone. When ctx ends first, the daemon undoes what has not moved.
 func (c *Client) Drain(ctx context.Context, r agent.DrainRequest, fn func(agent.DrainProgress)) (agent.DrainResult, error) {
 	body, err := c.open(ctx, http.MethodPost, pathDrain,
-		drainBody{VIP: r.VIP, Timeout: duration(r.Timeout), Force: r.Force})
+		drainBody{
+			VIP: r.VIP, Timeout: duration(r.Timeout), Force: r.Force,
+			WaitConnections: r.WaitConnections, WaitLimit: duration(r.WaitLimit),
+		})
 	switch {
 	case ctx.Err() != nil && err != nil:
 		return agent.DrainCancelled, fmt.Errorf("drain: %w", ctx.Err())

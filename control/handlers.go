@@ -50,7 +50,10 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	lines := newLines(w)
 	concluded := false
-	request := agent.DrainRequest{VIP: body.VIP, Timeout: time.Duration(body.Timeout), Force: body.Force}
+	request := agent.DrainRequest{
+		VIP: body.VIP, Timeout: time.Duration(body.Timeout), Force: body.Force,
+		WaitConnections: body.WaitConnections, WaitLimit: time.Duration(body.WaitLimit),
+	}
 	result, err := s.agent.Drain(ctx, request, func(p agent.DrainProgress) {
 		concluded = p.Result != ""
 		if lines.send(p) != nil {

@@ -25,6 +25,9 @@ type drainBody struct {
 	VIP     string   `json:"vip,omitempty"`
 	Timeout duration `json:"timeout,omitzero"`
 	Force   bool     `json:"force,omitempty"`
+	// WaitConnections waits for open connections, for WaitLimit at the most.
+	WaitConnections bool     `json:"wait_connections,omitempty"`
+	WaitLimit       duration `json:"wait_limit,omitzero"`
 }
 
 // undrainBody is the body of an undrain. All of it may be left out.

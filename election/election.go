@@ -89,6 +89,8 @@ const (
 	EveryNode Reason = "every-node"
 	// Reloaded: a changed configuration made the group start anew or end.
 	Reloaded Reason = "reload"
+	// HandoverEnded: this former owner carries no connections any more.
+	HandoverEnded Reason = "handover-ended"
 )
 
 // Reasons lists every Reason, for documentation and tests.
@@ -98,5 +100,6 @@ func Reasons() []Reason {
 		HigherPriority, NobodyHeard, DuelLost, Unwell, Drain, Undrain, Forced,
 		Shutdown, NoInterface, NoCarrier, NoAddress, TrackedInterface,
 		AddressConflict, VIPAnswered, HoldFailed, Late, EveryNode, Reloaded,
+		HandoverEnded,
 	}
 }

@@ -65,7 +65,7 @@ func (f *Flow) place(groups []Group) (parts map[nftables.TableFamily][]part, err
 			continue
 		}
 		for _, vip := range g.Addresses {
-			p := part{vip: vip, port: g.Port, index: link.index, role: g.Role, own: own[link.index], lifetime: g.Lifetime}
+			p := part{vip: vip, port: g.Port, index: link.index, role: g.Role, own: own[link.index], settling: g.Settling, lifetime: g.Lifetime}
 			var prevErr, ownerErr error
 			p.prev, prevErr = f.resolve(link.index, g.Prev.hop(vip), vip)
 			if g.Role == Shadow {

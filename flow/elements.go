@@ -40,6 +40,7 @@ type part struct {
 	prev     netip.Addr // invalid: none
 	owner    netip.Addr // invalid: none
 	own      netip.Addr // this host's link-local address there; invalid: none
+	settling bool
 	lifetime time.Duration
 }
 
@@ -163,7 +164,7 @@ func transitionTo(parts []part, before map[netip.Addr]present) transition {
 	var t transition
 	for _, p := range parts {
 		was := before[p.vip]
-		if was != (present{p.role, p.prev, p.owner}) {
+		if p.settling || was != (present{p.role, p.prev, p.owner}) {
 			t.settle = append(t.settle, p.vip)
 		}
 		if p.role == Owner && was.role != Owner {

@@ -68,6 +68,9 @@ type Group struct {
 	Prev Node
 	// Owner is where a shadow sends what is not for a connection of its own.
 	Owner Node
+	// Settling: other nodes are changing their part in the chain just now, so that
+	// packets may circle for a moment. They are dropped then instead of reset.
+	Settling bool
 	// Lifetime is how long the kernel keeps this up after the last Apply, in
 	// steps of a millisecond, at least one.
 	Lifetime time.Duration

@@ -49,6 +49,13 @@ type Collector struct {
 	duplicateOwners *family
 	restored        *family
 
+	handoverSupported *family
+	connections       *family
+	connectionsReset  *family
+	handovers         *family
+	handoverDuration  *family
+	forwarded         *family
+
 	healthUp       *family
 	probeDuration  *family
 	probes         *family
@@ -77,6 +84,7 @@ func NewCollector(source Source) *Collector {
 	c := &Collector{source: source, goVersion: runtime.Version()}
 	c.declareNode()
 	c.declareVIP()
+	c.declareHandover()
 	c.declareHealth()
 	c.declareVRRP()
 	c.declarePeers()
@@ -102,6 +110,16 @@ func (c *Collector) declareVIP() {
 	c.lastTransition = fs.declare(gauge, "vipd_vip_last_transition_timestamp_seconds", "When the VIP came into its state, in Unix seconds.", "vip")
 	c.duplicateOwners = fs.declare(counter, "vipd_vip_duplicate_owners_total", "Episodes in which another station claimed the VIP while this node owned it.", "vip")
 	c.restored = fs.declare(counter, "vipd_vip_restored_total", "Addresses of the VIP put back after someone removed them.", "vip")
+}
+
+func (c *Collector) declareHandover() {
+	fs := &c.families
+	c.handoverSupported = fs.declare(gauge, "vipd_handover_supported", "1 while open connections of every VIP are carried when it moves on purpose, else 0; vipd status tells why not.")
+	c.connections = fs.declare(gauge, "vipd_vip_connections", "Open TCP connections to the VIP's port on this node.", "vip")
+	c.connectionsReset = fs.declare(counter, "vipd_vip_connections_reset_total", "Connections that this node ended, by cause.", "vip", "cause")
+	c.handovers = fs.declare(counter, "vipd_handovers_total", "Handovers that ended on this node as the former owner, by result.", "vip", "result")
+	c.handoverDuration = fs.declare(histogram, "vipd_handover_duration_seconds", "How long this node carried connections after it was owner.", "vip")
+	c.forwarded = fs.declare(counter, "vipd_handover_forwarded_packets_total", "Packets of connections unknown here that were passed on to the former owner.", "vip")
 }
 
 func (c *Collector) declareHealth() {
@@ -146,12 +164,16 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	c.buildInfo.send(ch, 1, status.Version, c.goVersion)
 	c.drained.sendTruth(ch, status.Drained)
 	c.collectLoop(ch, c.source.Loop())
+	supported := true
 	for i := range status.VIPs {
 		v := &status.VIPs[i]
+		supported = supported && v.Handover.Supported
 		c.collectVIP(ch, v)
+		c.collectHandover(ch, v)
 		c.collectHealth(ch, v)
 		c.collectElection(ch, v)
 	}
+	c.handoverSupported.sendTruth(ch, supported)
 	for i := range status.Peers {
 		c.collectPeer(ch, &status.Peers[i], status.Time)
 	}
@@ -199,6 +221,25 @@ func (c *Collector) collectVIP(ch chan<- prometheus.Metric, v *agent.VIPStatus) 
 	if transitions := v.Counters.Transitions.Load(); transitions != nil {
 		for key, count := range *transitions {
 			c.transitions.send(ch, float64(count), v.Name, string(key.To), string(key.Reason))
+		}
+	}
+}
+
+func (c *Collector) collectHandover(ch chan<- prometheus.Metric, v *agent.VIPStatus) {
+	c.connections.send(ch, float64(v.Handover.Connections), v.Name)
+	if v.Counters == nil {
+		return
+	}
+	c.forwarded.send(ch, float64(v.Counters.Forwarded.Load()), v.Name)
+	c.handoverDuration.sendHistogram(ch, &v.Counters.HandoverDuration, v.Name)
+	if resets := v.Counters.ConnectionsReset.Load(); resets != nil {
+		for cause, count := range *resets {
+			c.connectionsReset.send(ch, float64(count), v.Name, string(cause))
+		}
+	}
+	if handovers := v.Counters.Handovers.Load(); handovers != nil {
+		for result, count := range *handovers {
+			c.handovers.send(ch, float64(count), v.Name, string(result))
 		}
 	}
 }

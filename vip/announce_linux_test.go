@@ -145,7 +145,8 @@ func TestAnnouncementsReachNeighbourCaches(t *testing.T) {
 	}
 }
 
-// Every kind of packet that this package sends, as tshark reads it.
+// Every kind of packet that this package sends, as tshark reads it; for TCP see
+// [TestKnockOnTheWire].
 func TestPacketsAsTsharkReadsThem(t *testing.T) {
 	if _, err := exec.LookPath("tshark"); err != nil {
 		t.Skip("tshark is not installed")
@@ -158,6 +159,8 @@ func TestPacketsAsTsharkReadsThem(t *testing.T) {
 		{"question-arp-probe", "arp 1 0.0.0.0 192.0.2.10 probe"},
 		{"question-solicitation", "icmpv6 135 hops=255 sum=1 fe80::ff:fe00:a>ff02::1:ff00:10 2001:db8::10 02:00:00:00:00:0a"},
 		{"question-solicitation-unspecified", "icmpv6 135 hops=255 sum=1 ::>ff02::1:ff00:10 2001:db8::10"},
+		{"knock-introduction-4", "arp 1 192.0.2.11 192.0.2.10 ordinary"},
+		{"knock-introduction-6", "icmpv6 135 hops=255 sum=1 2001:db8::11>ff02::1:ff00:10 2001:db8::10 02:00:00:00:00:0a"},
 	}
 	var frames [][]byte
 	var want []string

@@ -32,6 +32,12 @@ func (c capture) listen(index int) (*packet.Conn, error) {
 	default:
 		panic("vip: unhandled capture")
 	}
+	return listenFor(index, etherType, filter)
+}
+
+// listenFor opens a packet socket on the interface that receives the frames of an
+// EtherType which the filter lets pass.
+func listenFor(index, etherType int, filter []bpf.Instruction) (*packet.Conn, error) {
 	program, err := assemble(filter)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@
 //	Holder     addresses with kernel lifetimes     rtnetlink
 //	Announcer  "this MAC has it"                   AF_PACKET, send only
 //	Prober     "who has it?"                       AF_PACKET
+//	Knocker    "who serves it?"                    AF_PACKET
 //	Watch      links and addresses of this host    rtnetlink groups
 //	WatchClaims  other stations' claims            AF_PACKET behind a BPF filter
 //

@@ -10,6 +10,7 @@ import (
 const (
 	ethernetLength = 14
 	arpLength      = 28 // Ethernet and IPv4, RFC 826
+	ipv4Length     = 20 // without options
 	ipv6Length     = 40
 	minimumPayload = 46 // IEEE 802.3: shorter payloads are padded
 	macLength      = 6
@@ -50,21 +51,38 @@ func ethernetFrame(dst, src net.HardwareAddr, etherType uint16, payload []byte) 
 
 // ipv6Packet puts an ICMPv6 message behind an IPv6 header of hop limit 255.
 func ipv6Packet(src, dst netip.Addr, message []byte) []byte {
-	b := make([]byte, ipv6Length, ipv6Length+len(message))
+	return append(ipv6Header(src, dst, nextHeaderICMPv6, hopLimit, len(message)), message...)
+}
+
+// ipv6Header is the header of an IPv6 packet that carries so many bytes of a
+// protocol (RFC 8200 3).
+func ipv6Header(src, dst netip.Addr, protocol, hops uint8, length int) []byte {
+	b := make([]byte, ipv6Length, ipv6Length+length)
 	b[0] = 6 << 4
-	binary.BigEndian.PutUint16(b[4:], uint16(len(message))) //nolint:gosec // some tens of bytes
-	b[6] = nextHeaderICMPv6
-	b[7] = hopLimit
+	binary.BigEndian.PutUint16(b[4:], uint16(length)) //nolint:gosec // some tens of bytes
+	b[6] = protocol
+	b[7] = hops
 	copy(b[8:], src.AsSlice())
 	copy(b[24:], dst.AsSlice())
-	return append(b, message...)
+	return b
 }
 
 // icmpv6Checksum sums an ICMPv6 message and its pseudo-header (RFC 4443 2.3):
 // zero over a message whose checksum field is right.
 func icmpv6Checksum(src, dst [16]byte, message []byte) uint16 {
-	sum := uint32(len(message)) + nextHeaderICMPv6 //nolint:gosec // a packet is shorter than 64 KiB
-	for _, b := range [][]byte{src[:], dst[:], message} {
+	return transportChecksum(src[:], dst[:], nextHeaderICMPv6, message)
+}
+
+// transportChecksum sums a message and its pseudo-header, which holds the same
+// numbers in IPv4 (RFC 9293 3.1) and IPv6 (RFC 8200 8.1).
+func transportChecksum(src, dst []byte, protocol uint8, message []byte) uint16 {
+	return internetChecksum(uint32(protocol)+uint32(len(message)), src, dst, message) //nolint:gosec // a packet is shorter than 64 KiB
+}
+
+// internetChecksum is the one of RFC 1071 over sum and the parts; each part but
+// the last has an even length.
+func internetChecksum(sum uint32, parts ...[]byte) uint16 {
+	for _, b := range parts {
 		for ; len(b) >= 2; b = b[2:] {
 			sum += uint32(binary.BigEndian.Uint16(b))
 		}

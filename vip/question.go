@@ -25,7 +25,7 @@ const controlQuestions = 3
 // assigning the address at that moment give it up for good.
 func question(mac net.HardwareAddr, source, addr netip.Addr) ([]byte, error) {
 	if addr.Is4() {
-		return arpFrame(arp.OperationRequest, mac, netip.IPv4Unspecified(), make(net.HardwareAddr, macLength), addr)
+		return arpRequest(mac, netip.IPv4Unspecified(), addr)
 	}
 	group, err := ndp.SolicitedNodeMulticast(addr)
 	if err != nil {
@@ -42,6 +42,11 @@ func question(mac net.HardwareAddr, source, addr netip.Addr) ([]byte, error) {
 		return nil, fmt.Errorf("build neighbour solicitation for %s: %w", addr, err)
 	}
 	return ethernetFrame(multicastMAC(group), mac, etherTypeIPv6, ipv6Packet(source, group, b)), nil
+}
+
+// arpRequest is the frame by which source, at mac, asks who has addr (RFC 826).
+func arpRequest(mac net.HardwareAddr, source, addr netip.Addr) ([]byte, error) {
+	return arpFrame(arp.OperationRequest, mac, source, make(net.HardwareAddr, macLength), addr)
 }
 
 // solicitationSource chooses the source of IPv6 solicitations among the

@@ -36,6 +36,8 @@ func newDrainCommand(g *globals) *cobra.Command {
 	}
 	command.Flags().StringVar(&request.VIP, "vip", "", "the VIP with this `name` only (default: all)")
 	command.Flags().DurationVar(&request.Timeout, "timeout", 0, "how long to wait for a healthy successor (default: drain.timeout of the configuration)")
+	command.Flags().Var(&waitFlag{&request}, "wait-connections", "wait until the connections that are open here have ended too, or for a `duration`; those left are ended then (exit code 4)")
+	command.Flags().Lookup("wait-connections").NoOptDefVal = "0s"
 	command.Flags().BoolVar(&request.Force, "force", false, "give up even if no healthy successor is heard: single node, last node")
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON, an object a line")
 	return command
@@ -63,10 +65,28 @@ func (g *globals) drain(ctx context.Context, client *control.Client, r agent.Dra
 	return written
 }
 
+// waitFlag is --wait-connections, with or without a duration.
+type waitFlag struct{ request *agent.DrainRequest }
+
+func (w *waitFlag) String() string { return "" }
+
+func (w *waitFlag) Type() string { return "duration" }
+
+func (w *waitFlag) Set(text string) error {
+	limit, err := time.ParseDuration(text)
+	if err != nil || limit < 0 {
+		return fmt.Errorf("%q is no duration; write --wait-connections=5m, or --wait-connections alone for handover.grace", text)
+	}
+	w.request.WaitConnections, w.request.WaitLimit = true, limit
+	return nil
+}
+
 func exitOfDrain(r agent.DrainResult) exit {
 	switch r {
 	case agent.DrainDone:
 		return exitDone
+	case agent.DrainReset:
+		return exitReset
 	case agent.DrainNoSuccessor:
 		return exitNoSuccessor
 	case agent.DrainCancelled:

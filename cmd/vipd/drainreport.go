@@ -14,8 +14,11 @@ func drainReport(s agent.Status, r agent.DrainRequest, result agent.DrainResult)
 	switch result {
 	case agent.DrainDone:
 		fmt.Fprintln(&text, doneSentence(s, r))
+	case agent.DrainReset:
+		fmt.Fprintln(&text, doneSentence(s, r))
+		fmt.Fprintln(&text, "Connections that were still open were ended; 'vipd history' counts them.")
 	case agent.DrainNoSuccessor:
-		fmt.Fprintln(&text, "Not drained: no healthy successor was heard in time.")
+		fmt.Fprintln(&text, "Not drained: no healthy node serves instead; this node may hold the VIP.")
 	case agent.DrainCancelled:
 		fmt.Fprintln(&text, "Not drained: the drain was cancelled, and what had not moved was undone.")
 	default:
@@ -50,7 +53,7 @@ func whoServes(node string, v *agent.VIPStatus) string {
 
 func nextStep(s agent.Status, r agent.DrainRequest, result agent.DrainResult) string {
 	switch result {
-	case agent.DrainDone:
+	case agent.DrainDone, agent.DrainReset:
 		if held := stillHeld(s); len(held) > 0 {
 			return fmt.Sprintf("Next: %s still answers for %s; 'vipd drain' gives up all.", s.Node, strings.Join(held, ", "))
 		}

@@ -18,6 +18,8 @@ const (
 	exitUsage exit = 2
 	// exitNoSuccessor: no healthy successor, and nothing changed.
 	exitNoSuccessor exit = 3
+	// exitReset: done, but connections that were waited for had to be ended.
+	exitReset exit = 4
 	// exitNotRunning: no daemon answers.
 	exitNotRunning exit = 5
 )
@@ -29,7 +31,7 @@ func exits() map[string][]exit {
 		"check":      {exitDone, exitUsage},
 		"status":     {exitDone, exitFailed, exitUsage, exitNotRunning},
 		"history":    {exitDone, exitFailed, exitUsage, exitNotRunning},
-		"drain":      {exitDone, exitFailed, exitUsage, exitNoSuccessor, exitNotRunning},
+		"drain":      {exitDone, exitFailed, exitUsage, exitNoSuccessor, exitReset, exitNotRunning},
 		"undrain":    {exitDone, exitFailed, exitUsage, exitNotRunning},
 		"reload":     {exitDone, exitFailed, exitUsage, exitNotRunning},
 		"release":    {exitDone, exitFailed, exitUsage},

@@ -79,6 +79,12 @@ func (p *page) part(n *agent.PeerStatus, v *agent.PeerVIPStatus) {
 	if v.APIServer != "unknown" {
 		text += ", API server " + v.APIServer
 	}
+	if v.Connections > 0 {
+		text += fmt.Sprintf(", carries %d connections", v.Connections)
+	}
+	if v.ForwardingTo != "" {
+		text += ", passes on to " + v.ForwardingTo
+	}
 	if v.Successor != "" {
 		text += ", to be succeeded by " + v.Successor
 	}

@@ -96,6 +96,9 @@ func (d daemon) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, announcer.Close()) }()
 
+	flows, closeFlows := openFlows(d.log, memoryOf(d.config))
+	defer func() { err = errors.Join(err, closeFlows()) }()
+
 	// Edges and surfaces live until the agent has handed over, longer than ctx.
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -105,7 +108,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 		Edges: agent.Edges{
 			Sockets: sockets{ctx: inner, group: g}, Hellos: helloSockets{ctx: inner, group: g, log: d.log}, Addresses: holder, Announcer: announcer,
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
-			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir),
+			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows,
 		},
 		Log: d.log, LogLevel: d.level,
 	}
@@ -113,7 +116,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 	_, _ = rand.Read(options.Secret[:])
 	var a *agent.Agent
 	client := d.speakerOf(func(ev agent.SpeakerChanged) { a.Post(inner, ev) })
-	options.Edges.Speaker = client
+	options.Edges.Speaker, options.Edges.Paths = client, paths{}
 	a = agent.New(options)
 	g.Go(func() error { return client.Run(inner) })
 	g.Go(func() error { return watchInterfaces(inner, a) })

@@ -75,6 +75,7 @@ func (p *page) vip(v *agent.VIPStatus) {
 	p.owner(v)
 	p.election(v)
 	p.health(v)
+	p.handover(v)
 	p.certificate(v)
 	if v.DuplicateOwner {
 		p.field("WARNING", fmt.Sprintf("another station claims this VIP while this node owns it. Run 'vipd status' on the other nodes; "+
@@ -89,7 +90,7 @@ func (p *page) state(s agent.State) string {
 		return p.style.good(word)
 	case agent.StateFault:
 		return p.style.bad(word)
-	case agent.StateDrained, agent.StateInit:
+	case agent.StateDrained, agent.StateInit, agent.StateHandover:
 		return p.style.notice(word)
 	case agent.StateBackup:
 	}
@@ -128,6 +129,27 @@ func (p *page) health(v *agent.VIPStatus) {
 	for _, check := range v.Health {
 		p.field("  "+check.Name, p.verdict(check), p.paintOf(check))
 	}
+}
+
+// handover tells what becomes of open connections.
+func (p *page) handover(v *agent.VIPStatus) {
+	h, paint := &v.Handover, p.style.plain
+	var text string
+	switch {
+	case h.Shadow:
+		text = fmt.Sprintf("%d open here, carried for %s at the most", h.Connections, span(time.Duration(h.GraceSeconds*float64(time.Second))))
+	case v.State == agent.StateOwner:
+		text = fmt.Sprintf("%d open here", h.Connections)
+	default:
+		text = "none of this node's"
+	}
+	if len(h.ForwardingTo) > 0 {
+		text += ", others passed on to " + strings.Join(h.ForwardingTo, ", ")
+	}
+	if !h.Supported {
+		text, paint = "END when the VIP moves: "+h.Reason, p.style.notice
+	}
+	p.field("connections", text, paint)
 }
 
 func (p *page) verdict(c agent.CheckStatus) string {

@@ -90,7 +90,15 @@ func (s helloSocket) Refused() map[string]uint64 {
 	return map[string]uint64{"oversized": c.Oversized, "queue-overflow": c.Overflowed}
 }
 
-type prober struct{ vip.Prober }
+type prober struct {
+	vip.Prober
+	vip.Knocker
+}
+
+func (p prober) Knock(ctx context.Context, name string, from netip.Addr, to netip.AddrPort) (string, bool, error) {
+	service, err := p.Knocker.Knock(ctx, name, from, to)
+	return service.MAC.String(), service.Open, err
+}
 
 func (p prober) Probe(ctx context.Context, name string, addr netip.Addr) (string, error) {
 	answer, err := p.Prober.Probe(ctx, name, addr)

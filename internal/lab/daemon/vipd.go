@@ -168,7 +168,7 @@ func vipdState(s Status) State {
 	for _, vip := range s.VIPs {
 		switch {
 		case vip.State == "owner":
-		case vip.State == "backup" && vip.Healthy && !s.Drained:
+		case (vip.State == "backup" || vip.State == "handover") && vip.Healthy && !s.Drained:
 			state = min(state, Ready)
 		default:
 			return Unready

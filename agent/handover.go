@@ -1,0 +1,278 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election"
+	"github.com/vipd/vipd/health/counter"
+	"github.com/vipd/vipd/peer"
+)
+
+const (
+	// shadowLeast is how long a shadow stays even if nothing is open here: stale
+	// neighbour caches lead packets to it that are the owner's.
+	shadowLeast = time.Second
+	// unheededMax is how long a shadow waits for an owner that passes packets on
+	// to it: a life of hellos, and a beat.
+	unheededMax = peer.Lifetime + time.Second
+	// idleWait is how long the end of a grace waits for each connection to be
+	// idle, looking every idlePause.
+	idleWait  = 2 * time.Second
+	idlePause = 100 * time.Millisecond
+)
+
+// shadow is what a former owner does for connections that are open here: it
+// carries them until they end. The zero shadow carries none.
+type shadow struct {
+	// since is when it began, graceEnds when it ends at the latest.
+	since, graceEnds time.Time
+	// adopted: an earlier life began it, and its place in the chain is not known
+	// yet.
+	adopted bool
+	// muted: it is an owner that was late, and is silent until it knows who owns.
+	muted bool
+	// carried are how many connections of other hosts' clients were open at most,
+	// open those that are open now, reset how many were ended by this node.
+	carried int
+	open    Connections
+	reset   int
+	// heededAt is when the owner said last that it passes on to this node.
+	heededAt time.Time
+	// lookAt is when the connections have to be looked at.
+	lookAt time.Time
+	// cause is why it ends; empty: it does not. idleUntil ends the wait for idle
+	// moments. last is the carrier's version that is the end.
+	cause     EndCause
+	idleUntil time.Time
+	last      uint64
+}
+
+// casts tells whether there is a shadow.
+func (s *shadow) casts() bool { return !s.since.IsZero() }
+
+// ends: the carrier was told to end it.
+func (s *shadow) ends() bool { return s.last != 0 }
+
+// preserves tells whether connections of the group are carried when it moves.
+func (g *group) preserves() bool {
+	return g.kernelCarries() && g.cfg.Handover.Preserve && g.agent.config.Hello.Enabled && g.cfg.Announce == config.AnnounceL2
+}
+
+func (g *group) kernelCarries() bool {
+	able := g.agent.abilities
+	for _, addr := range g.cfg.Addresses {
+		if addr.Is4() && !able.IPv4 || addr.Is6() && !able.IPv6 {
+			return false
+		}
+	}
+	return true
+}
+
+// whyEnded is why connections are not carried when the group moves; empty: they
+// are.
+func (g *group) whyEnded() string {
+	switch {
+	case g.preserves():
+		return g.handover.passing.blocked
+	case !g.cfg.Handover.Preserve:
+		return "handover.preserve is false"
+	case !g.agent.config.Hello.Enabled:
+		return "hello.enabled is false, so nodes do not know each other"
+	case g.cfg.Announce != config.AnnounceL2:
+		return "the VIP is not announced on its segment"
+	}
+	return "this kernel has not all that it takes: " + g.agent.abilities.Missing
+}
+
+// becomeShadow begins to carry what is open here, and tells whether it does.
+func (g *group) becomeShadow(now time.Time) bool {
+	if !g.preserves() {
+		return false
+	}
+	s := &g.shadow
+	if !s.casts() {
+		*s = shadow{since: now, graceEnds: now.Add(g.cfg.Handover.Grace)}
+	}
+	s.muted, s.adopted = false, false
+	s.heededAt, s.lookAt = now, now.Add(shadowLeast)
+	if g.fitness.liveness == counter.Hung {
+		g.endShadow(now, EndHung)
+	}
+	return true
+}
+
+// mute makes an owner that was late silent without letting go: another may own by
+// now.
+func (g *group) mute(now time.Time) {
+	if !g.preserves() || len(g.held) == 0 || g.shadow.casts() {
+		return
+	}
+	g.shadow = shadow{since: now, muted: true}
+	g.held = nil
+	g.send(order{rules: g.carry(now), certain: true})
+}
+
+// resume ends being a shadow because this node has the VIP again.
+func (g *group) resume(now time.Time) {
+	s := &g.shadow
+	if !s.casts() {
+		return
+	}
+	if !s.muted {
+		g.noteHandover(now, HandoverResumed)
+	}
+	*s = shadow{}
+	g.carry(now)
+}
+
+// endShadow ends what is still open here. After a grace it prefers moments at
+// which nothing is under way.
+func (g *group) endShadow(now time.Time, why EndCause) {
+	s := &g.shadow
+	if !s.casts() || s.ends() {
+		return
+	}
+	s.cause = why
+	if why == EndGrace && s.idleUntil.IsZero() {
+		s.idleUntil, s.lookAt = now.Add(idleWait), now
+		return
+	}
+	w := g.carriage(now)
+	w.part, w.onLo, w.end = apart, false, endAll
+	g.handover.told = w
+	s.last = g.agent.carrier.set(g, w)
+}
+
+// concludeShadow tells how a handover ended.
+func (g *group) concludeShadow(now time.Time) {
+	s := g.shadow
+	result := HandoverCompleted
+	if s.reset > 0 {
+		result = HandoverReset
+	}
+	g.noteHandover(now, result)
+	if g.shown.state == StateHandover {
+		g.why = cause{reason: election.HandoverEnded, detail: s.account(), told: true}
+	}
+	g.log.Info("the handover ended", "detail", s.account(), "after", now.Sub(s.since).Round(time.Millisecond))
+	for _, op := range g.agent.drains {
+		for _, d := range op.groups {
+			if d.group == g && op.request.WaitConnections {
+				d.resets += s.reset
+			}
+		}
+	}
+	g.shadow = shadow{}
+	g.carry(now)
+}
+
+// account is one line about the connections of a shadow that ended.
+func (s *shadow) account() string {
+	if s.carried == 0 && s.reset == 0 {
+		return "no connection was open"
+	}
+	text := fmt.Sprintf("of %d connections that were carried %d ended by themselves", s.carried, max(0, s.carried-s.reset))
+	if s.reset == 0 {
+		return text
+	}
+	return fmt.Sprintf("%s; %d were reset: %s", text, s.reset, s.cause.explain())
+}
+
+// noteHandover counts a handover that ended.
+func (g *group) noteHandover(now time.Time, result HandoverResult) {
+	countIn(&g.counters.Handovers, result, 1)
+	g.counters.HandoverDuration.Observe(now.Sub(g.shadow.since))
+}
+
+// shadowDeadline is when the shadow has to be looked at; zero: not.
+func (g *group) shadowDeadline() time.Time {
+	s := &g.shadow
+	if !s.casts() || s.ends() || g.wanted {
+		return time.Time{}
+	}
+	if s.cause == EndGrace {
+		return earliest(s.lookAt, s.idleUntil)
+	}
+	return earliest(s.lookAt, earliest(s.graceEnds, s.heededAt.Add(unheededMax)))
+}
+
+// tickShadow does what is due.
+func (g *group) tickShadow(now time.Time) {
+	s := &g.shadow
+	if !due(g.shadowDeadline(), now) {
+		return
+	}
+	switch {
+	case s.cause == EndGrace && due(s.idleUntil, now):
+		g.endShadow(now, EndGrace)
+	case s.cause == EndGrace:
+		s.lookAt = now.Add(idlePause)
+		w := g.handover.told
+		w.end = endIdle
+		g.agent.carrier.set(g, w)
+	case due(s.graceEnds, now):
+		g.endShadow(now, EndGrace)
+	case now.Sub(s.heededAt) >= unheededMax:
+		g.endShadow(now, EndUnheeded)
+	default:
+		s.lookAt = time.Time{}
+		g.agent.carrier.renew()
+	}
+}
+
+// carried hears what the carrier did for the group, and found.
+func (g *group) carried(now time.Time, version uint64, done carriedGroup) {
+	s := &g.shadow
+	g.noteCarryError(done.err)
+	if done.stranded > 0 {
+		countIn(&g.counters.ConnectionsReset, EndStranded, count(done.stranded))
+	}
+	if done.reset > 0 {
+		s.reset += done.reset
+		countIn(&g.counters.ConnectionsReset, s.cause, count(done.reset))
+	}
+	if !s.casts() {
+		return
+	}
+	if done.counted {
+		s.open = done.open
+		s.carried = max(s.carried, done.open.Remote)
+	}
+	switch {
+	case s.ends() && version >= s.last:
+		g.concludeShadow(now)
+	case g.wanted || s.ends() || !done.counted:
+	case s.open.Remote == 0 && now.Sub(s.since) >= shadowLeast:
+		g.endShadow(now, EndLocal)
+	}
+}
+
+// noteCarryError tells once what could not be done.
+func (g *group) noteCarryError(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != g.handover.carryError {
+		g.log.Warn("open connections of the VIP cannot all be kept, or ended, as they should", "error", text)
+	}
+	g.handover.carryError = text
+}
+
+// judgeShadow ends the shadow of an API server that hangs.
+func (g *group) judgeShadow(now time.Time) {
+	if g.fitness.liveness == counter.Hung && !g.wanted {
+		g.endShadow(now, EndHung)
+	}
+}
+
+// graceLeft is how long the shadow may last.
+func (g *group) graceLeft(now time.Time) time.Duration {
+	s := &g.shadow
+	if !s.casts() || s.muted || s.ends() {
+		return 0
+	}
+	return max(0, s.graceEnds.Sub(now))
+}

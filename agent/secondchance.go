@@ -1,0 +1,273 @@
+package agent
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/election/vrrp"
+	"github.com/vipd/vipd/peer"
+)
+
+const (
+	// flowLifetime is how long the kernel keeps a shadow, and passes packets on,
+	// after the last renewal; flowRenewal is the time between renewals.
+	flowLifetime = 3 * time.Second
+	flowRenewal  = time.Second
+	// ownerLifetime is that of an owner's rules while it passes nothing on: left
+	// behind, they do nothing.
+	ownerLifetime = 10 * time.Minute
+	ownerRenewal  = ownerLifetime / 3
+	// rulesWait is how long addresses and announcements wait for rules. nftables
+	// may be busy with others' transactions; new connections matter more then.
+	rulesWait = 250 * time.Millisecond
+)
+
+// handover is this node's place in the chain of a group's owners.
+type handover struct {
+	chain chain
+	// before is the chain before this node set out to lead it.
+	before chain
+	// silent is the owner that fell silent before this node took over: it is not
+	// passed on to until it is heard again.
+	silent netip.Addr
+	// rival is a second owner that was just met, and that hellos may not tell of
+	// yet; it counts until rivalUntil.
+	rival      Hop
+	rivalUntil time.Time
+	// predecessor is whom this node passes on to.
+	predecessor peer.ID
+	passing     passing
+	// told is what the carrier was told last, version the carrier's number of it.
+	told       carriage
+	version    uint64
+	carryError string
+}
+
+// lead puts this node at the head of the chain, before the owner that it leaves.
+func (g *group) lead(now time.Time, silent bool) {
+	h := &g.handover
+	h.before = h.chain
+	h.silent, h.passing.blocked = netip.Addr{}, ""
+	owner, _ := g.machine.Owner(now)
+	switch n, _ := g.memberAt(owner.Addr); {
+	case silent:
+		h.silent = owner.Addr
+	case n != nil:
+		h.chain = h.chain.led(n.ID)
+	}
+	h.chain = h.chain.led(g.agent.cluster.id)
+}
+
+// follow takes over the chain of the owner, or as owner adds to it who carries
+// connections unknown to it.
+func (g *group) follow(now time.Time) {
+	h, c := &g.handover, &g.agent.cluster
+	owner, alive := g.machine.Owner(now)
+	for n := range c.table.All() {
+		m := g.member(n)
+		switch {
+		case m == nil:
+		case g.machine.Owns() && m.Role == peer.Shadow:
+			h.chain = h.chain.joined(n.ID)
+		case !g.wanted && m.Role == peer.Owner && m.Announced && alive && m.Source == owner.Addr:
+			h.chain = append(h.chain[:0:0], m.Holders...)
+			if slices.Contains(m.Holders, c.id) {
+				g.shadow.heededAt, g.shadow.adopted = m.Heard, false
+			}
+		}
+	}
+	g.carry(now)
+}
+
+// meetRival passes on to a second owner, which is to yield: its connections live
+// on.
+func (g *group) meetRival(now time.Time) {
+	h := &g.handover
+	rival, there := g.machine.Rival(now)
+	if !there {
+		return
+	}
+	h.rival, h.rivalUntil = g.hopAt(rival.Addr), now.Add(peer.Lifetime)
+	if n, _ := g.memberAt(rival.Addr); n != nil {
+		h.chain = h.chain.joined(n.ID)
+	}
+	g.carry(now)
+}
+
+// memberAt is the peer, alive or not, whose part in the group has the address.
+func (g *group) memberAt(addr netip.Addr) (*peer.Node, *peer.Member) {
+	for n := range g.agent.cluster.table.All() {
+		if m := n.Member(g.cfg.Addresses); m != nil && m.Source == addr {
+			return n, m
+		}
+	}
+	return nil, nil
+}
+
+// carries tells whether a node still has connections of the group. One that said
+// that it owns the VIP lives while its adverts are heard.
+func (g *group) carries(now time.Time, id peer.ID) bool {
+	n := g.agent.cluster.table.Node(id)
+	if n == nil || g.link == nil || !n.Capabilities.Has(peer.Shadows) {
+		return false
+	}
+	m := n.Member(g.cfg.Addresses)
+	if m == nil || m.Done || m.Interface != g.link.name {
+		return false
+	}
+	switch m.Role {
+	case peer.Shadow:
+		return n.Condition == peer.Alive || n.Condition == peer.Left && now.Sub(m.Heard) < m.Grace
+	case peer.Claiming:
+		return n.Condition == peer.Alive
+	case peer.Owner, peer.Listening:
+		return g.advertises(now, m.Source)
+	default:
+		return false
+	}
+}
+
+// advertises tells whether another node's adverts are heard, whatever their
+// priority: who resigns serves on until its successor does.
+func (g *group) advertises(now time.Time, from netip.Addr) bool {
+	owner, _ := g.machine.Owner(now)
+	rival, _ := g.machine.Rival(now)
+	fresh := func(s vrrp.Sighting) bool {
+		return s.Addr == from && now.Sub(s.Heard) < vrrp.ActiveDownInterval(s.Interval, 0)
+	}
+	return fresh(rival) || from != g.handover.silent && fresh(owner)
+}
+
+// passOnTo is where this node passes on what it does not know, and whether that
+// node changes its own part just now.
+func (g *group) passOnTo(now time.Time) (to Hop, settling bool) {
+	h := &g.handover
+	h.predecessor = peer.ID{}
+	if h.passing.blocked != "" {
+		return Hop{}, false
+	}
+	next := h.chain.after(g.agent.cluster.id, func(id peer.ID) bool { return g.carries(now, id) })
+	switch {
+	case !next.IsZero():
+		h.predecessor = next
+		m := g.agent.cluster.table.Node(next).Member(g.cfg.Addresses)
+		return g.hop(m), m.Role == peer.Claiming
+	case g.wanted && now.Before(h.rivalUntil):
+		return h.rival, false
+	}
+	return Hop{}, false
+}
+
+// carriage is what the group wants of the kernel for its open connections.
+func (g *group) carriage(now time.Time) carriage {
+	if !g.preserves() || g.link == nil || g.gone {
+		return carriage{}
+	}
+	w := carriage{
+		placed: placed{interfaceName: g.link.name, addrs: g.cfg.Addresses},
+		name:   g.cfg.Name, port: g.cfg.Port, lifetime: flowLifetime,
+	}
+	switch {
+	case g.wanted && g.machine.State() != vrrp.Listening:
+		w.part, w.onLo = owning, g.shadow.casts()
+		w.prev, w.settling = g.passOnTo(now)
+		if w.prev == (Hop{}) && !w.onLo {
+			w.lifetime = ownerLifetime
+		}
+		return w
+	case g.shadow.casts():
+		w.part, w.onLo = shadowing, true
+		w.prev, w.settling = g.passOnTo(now)
+		if owner, alive := g.machine.Owner(now); alive {
+			w.owner = g.hopAt(owner.Addr)
+		}
+		return w
+	}
+	return carriage{}
+}
+
+// carry tells the carrier what the group wants, if that changed, and returns the
+// carrier's version of it.
+func (g *group) carry(now time.Time) uint64 {
+	h := &g.handover
+	if g.shadow.ends() {
+		return h.version // what ends is not to be begun again before it is over
+	}
+	if g.shadow.adopted && !g.wanted && now.Before(g.shadow.since.Add(adoptWait)) {
+		return h.version // the earlier life's rules know more
+	}
+	w := g.carriage(now)
+	if w.equal(h.told) {
+		return h.version
+	}
+	h.told = w
+	h.version = g.agent.carrier.set(g, w)
+	g.agent.planRenewal(now)
+	return h.version
+}
+
+// hopAt is the node that adverts come from at the address.
+func (g *group) hopAt(addr netip.Addr) Hop {
+	if _, m := g.memberAt(addr); m != nil {
+		return g.hop(m)
+	}
+	var h Hop
+	if g.advertFrom == addr {
+		h.MAC = g.advertMAC
+	}
+	if addr.Is4() {
+		h.V4 = addr
+	} else {
+		h.V6 = addr
+	}
+	return h
+}
+
+// hop is a peer as next hop.
+func (g *group) hop(m *peer.Member) Hop {
+	return Hop{V4: g.neighbour(m, false), V6: g.neighbour(m, true), MAC: m.Link.MAC}
+}
+
+// neighbour is an address of the peer that this node reaches without a router;
+// the zero Addr: none is known.
+func (g *group) neighbour(m *peer.Member, ipv6 bool) netip.Addr {
+	for _, addr := range slices.Concat([]netip.Addr{m.Source}, m.Link.Addresses) {
+		if addr.Is6() == ipv6 && (addr.Is6() && addr.IsLinkLocalUnicast() || g.agent.interfaces[g.link.name].reaches(addr)) {
+			return addr
+		}
+	}
+	return netip.Addr{}
+}
+
+// reaches tells whether an address is in a subnet of the interface.
+func (i Interface) reaches(addr netip.Addr) bool {
+	return slices.ContainsFunc(i.Addresses, func(a Address) bool { return !a.Prefix.IsSingleIP() && a.Prefix.Masked().Contains(addr) })
+}
+
+// planRenewal plans when the kernel has to hear again of what it keeps up.
+func (a *Agent) planRenewal(now time.Time) {
+	var at time.Time
+	for _, g := range a.groups {
+		switch w := &g.handover.told; {
+		case w.part == apart && !w.onLo:
+		case w.lifetime == ownerLifetime:
+			at = earliest(at, now.Add(ownerRenewal))
+		default:
+			at = earliest(at, now.Add(flowRenewal))
+		}
+	}
+	a.renewAt = at
+}
+
+// tickCarrier renews what the kernel keeps up for this node.
+func (a *Agent) tickCarrier(now time.Time) {
+	if !due(a.renewAt, now) {
+		return
+	}
+	for _, g := range a.groups {
+		g.carry(now)
+	}
+	a.carrier.renew()
+	a.planRenewal(now)
+}
