@@ -9,18 +9,27 @@ import (
 )
 
 // elector decides whether this node holds a group's addresses. It is pure, and
-// speaks in the events and actions of package vrrp. vrrp.Machine is one,
-// everyNode another.
-type elector interface {
-	// Step tells an event and returns what to do, in order, before the next Step.
-	Step(now time.Time, ev vrrp.Event) []vrrp.Action
-	// Deadline is when a vrrp.Tick is wanted; zero: never.
-	Deadline() time.Time
+// speaks in the events and actions of package vrrp. One of its machines is set;
+// an interface in their place would make each event escape to the heap, and
+// adverts come by the thousand.
+type elector struct {
 	standing
+	vrrp  *vrrp.Machine
+	every *everyNode
+}
+
+// Step tells an event and returns what to do, in order, before the next Step.
+func (e *elector) Step(now time.Time, ev vrrp.Event) []vrrp.Action {
+	if e.every != nil {
+		return e.every.Step(now, ev)
+	}
+	return e.vrrp.Step(now, ev)
 }
 
 // standing is what an elector knows.
 type standing interface {
+	// Deadline is when a vrrp.Tick is wanted; zero: never.
+	Deadline() time.Time
 	State() vrrp.State
 	// Owns tells whether this node is the owner, or one of them.
 	Owns() bool
@@ -38,9 +47,11 @@ type standing interface {
 // node from an earlier life.
 func (g *group) newElector() elector {
 	if g.everywhere() {
-		return &everyNode{}
+		m := &everyNode{}
+		return elector{standing: m, every: m}
 	}
-	return vrrp.New(g.prepare(), true)
+	m := vrrp.New(g.prepare(), true)
+	return elector{standing: m, vrrp: m}
 }
 
 // everywhere tells whether every node holds the group's addresses.
@@ -56,7 +67,7 @@ type everyNode struct {
 	actions []vrrp.Action
 }
 
-// Step implements elector. What concerns others is no concern of it.
+// Step is an elector's. What concerns others is no concern of it.
 func (m *everyNode) Step(_ time.Time, ev vrrp.Event) []vrrp.Action {
 	m.actions = m.actions[:0]
 	switch ev := ev.(type) {
@@ -115,16 +126,16 @@ func (m *everyNode) enter(to vrrp.State, reason election.Reason, detail string) 
 	m.state = to
 }
 
-// Deadline implements elector: nothing is waited for.
+// Deadline implements standing: nothing is waited for.
 func (m *everyNode) Deadline() time.Time { return time.Time{} }
 
-// State implements elector.
+// State implements standing.
 func (m *everyNode) State() vrrp.State { return m.state }
 
-// Owns implements elector.
+// Owns implements standing.
 func (m *everyNode) Owns() bool { return m.state == vrrp.Active }
 
-// Band implements elector.
+// Band implements standing.
 func (m *everyNode) Band() election.Band {
 	switch {
 	case m.duty == vrrp.Resign:
@@ -137,11 +148,11 @@ func (m *everyNode) Band() election.Band {
 	return election.Unhealthy
 }
 
-// Priority implements elector.
+// Priority implements standing.
 func (m *everyNode) Priority(time.Time) uint8 { return 0 }
 
-// Owner implements elector: nobody is heard.
+// Owner implements standing: nobody is heard.
 func (m *everyNode) Owner(time.Time) (vrrp.Sighting, bool) { return vrrp.Sighting{}, false }
 
-// Rival implements elector.
+// Rival implements standing.
 func (m *everyNode) Rival(time.Time) (vrrp.Sighting, bool) { return vrrp.Sighting{}, false }
