@@ -57,8 +57,8 @@ func (idle) Hold(context.Context, string, []netip.Addr, time.Duration, time.Time
 func (idle) Reseat(context.Context, string, []netip.Addr, time.Duration, time.Time) (bool, error) {
 	return false, nil
 }
-func (idle) Release(context.Context, string, []netip.Addr) error              { return nil }
-func (idle) Announce(string, []netip.Addr) error                              { return nil }
+func (idle) Release(context.Context, string, []netip.Addr) error { return nil }
+func (idle) Announce(string, []netip.Addr) error                 { return nil }
 func (idle) Knock(context.Context, string, netip.Addr, netip.AddrPort) (string, bool, error) {
 	return "", false, nil
 }

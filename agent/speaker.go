@@ -41,8 +41,8 @@ type announcing struct {
 	state SpeakerChanged
 	// since is when each neighbour came to its state.
 	since map[netip.Addr]time.Time
-	// lateness is the greatest of BFD since the last status.
-	lateness time.Duration
+	// lateness is BFD's.
+	lateness lateness
 }
 
 // sayRoutes tells the speaker what is to be announced, when that changed and
@@ -177,7 +177,7 @@ func (a *Agent) speakerChanged(now time.Time, ev SpeakerChanged) {
 		a.tellNeighbor(was, n)
 	}
 	b.state, b.since = ev, since
-	b.lateness = max(b.lateness, ev.Report.Lateness)
+	b.lateness.note(now, ev.Report.Lateness)
 }
 
 // tellNeighbor logs what an operator wants to know of a neighbour.

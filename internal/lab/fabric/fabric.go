@@ -59,8 +59,21 @@ type Options struct {
 	// requests; zero means 5 ms.
 	Streams int
 	Every   time.Duration
+	// More are further routers.
+	More []More
 	// Dir keeps logs; empty means a temporary directory that Close removes.
 	Dir string
+}
+
+// More is a router beside the one that the client is behind.
+type More struct {
+	// Host is where it runs.
+	Host func(*lab.Lab) *lab.Host
+	// Peering is its side beyond the nodes; Start starts it, nil: FRR.
+	Peering router.Peering
+	Start   func(ctx context.Context, h *lab.Host, p router.Peering) (router.Router, error)
+	// Neighbor are further lines of YAML for the nodes' side.
+	Neighbor []string
 }
 
 // Fabric is the running whole. It is for one goroutine.
@@ -69,6 +82,8 @@ type Fabric struct {
 	Router router.Router
 	Client *measure.Client
 	Vipd   daemon.Vipd
+	// More are those of Options.More.
+	More []router.Router
 
 	opts    Options
 	servers apiserver.Program
@@ -114,6 +129,13 @@ func (f *Fabric) start(ctx context.Context) error {
 	}
 	if err := f.StartRouter(ctx); err != nil {
 		return err
+	}
+	for _, m := range f.opts.More {
+		r, err := f.startMore(ctx, m)
+		if err != nil {
+			return err
+		}
+		f.More = append(f.More, r)
 	}
 	for _, h := range f.Lab.Hosts {
 		if err := f.StartAPIServer(ctx, h); err != nil {
@@ -163,13 +185,28 @@ func (f *Fabric) own(h *lab.Host, ipv6 bool) netip.Addr {
 // StartRouter starts the router, where none runs.
 func (f *Fabric) StartRouter(ctx context.Context) error {
 	p := f.opts.Peering
-	p.ASN = RouterASN
-	for i, h := range f.Lab.Hosts {
-		p.Nodes = append(p.Nodes, router.Node{Address: f.own(h, f.opts.IPv6Sessions), ASN: f.asn(i)})
-	}
+	p.ASN, p.Nodes = RouterASN, f.nodes()
 	var err error
 	f.Router, err = f.opts.Start(ctx, f.Lab.Router, p)
 	return err
+}
+
+func (f *Fabric) startMore(ctx context.Context, m More) (router.Router, error) {
+	p := m.Peering
+	p.Nodes = f.nodes()
+	if m.Start == nil {
+		m.Start = FRR
+	}
+	return m.Start(ctx, m.Host(f.Lab), p)
+}
+
+// nodes are the hosts as routers see them.
+func (f *Fabric) nodes() []router.Node {
+	nodes := make([]router.Node, len(f.Lab.Hosts))
+	for i, h := range f.Lab.Hosts {
+		nodes[i] = router.Node{Address: f.own(h, f.opts.IPv6Sessions), ASN: f.asn(i)}
+	}
+	return nodes
 }
 
 func (f *Fabric) asn(i int) uint32 {
@@ -237,7 +274,14 @@ func (f *Fabric) config(h *lab.Host) string {
 	if !f.opts.Peering.TTLSecurity {
 		neighbor = append(neighbor, "ttl_security: false")
 	}
-	bgp := append([]string{fmt.Sprintf("asn: %d", f.asn(slices.Index(f.Lab.Hosts, h))), "neighbors: [{" + strings.Join(neighbor, ", ") + "}]"}, f.opts.BGP...)
+	neighbors := []string{"{" + strings.Join(neighbor, ", ") + "}"}
+	for _, m := range f.opts.More {
+		more := append([]string{fmt.Sprintf("address: %q", f.own(m.Host(f.Lab), f.opts.IPv6Sessions)), fmt.Sprintf("asn: %d", m.Peering.ASN)}, m.Neighbor...)
+		neighbors = append(neighbors, "{"+strings.Join(more, ", ")+"}")
+	}
+	bgp := append([]string{
+		fmt.Sprintf("asn: %d", f.asn(slices.Index(f.Lab.Hosts, h))), "neighbors: [" + strings.Join(neighbors, ", ") + "]",
+	}, f.opts.BGP...)
 	fmt.Fprintf(&b, "node: %s\nvips:\n  - {%s}\nbgp: {%s}\n", h, strings.Join(group, ",\n     "), strings.Join(bgp, ",\n     "))
 	fmt.Fprintf(&b, "metrics: {listen: \"127.0.0.1:9650\"}\ncontrol: {socket: %s}\nstate_dir: %s\n", f.Vipd.Socket(h), filepath.Join(filepath.Dir(f.Vipd.ConfigFile(h)), "state"))
 	return b.String()
