@@ -76,8 +76,9 @@ $(LINT):
 	GOBIN=$(abspath $(BIN)) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
 .PHONY: install
-install: build ## install the binary and the unit below DESTDIR and PREFIX
+install: build ## install the binary, the hook and the unit below DESTDIR and PREFIX
 	install -D -m 755 $(BIN)/vipd $(DESTDIR)$(PREFIX)/bin/vipd
+	install -D -m 755 deploy/hooks/vipd-node $(DESTDIR)$(PREFIX)/sbin/vipd-node
 	install -D -m 644 systemd/vipd.service $(DESTDIR)/etc/systemd/system/vipd.service
 	sed -i 's|/usr/local/bin|$(PREFIX)/bin|' $(DESTDIR)/etc/systemd/system/vipd.service
 

@@ -164,26 +164,24 @@ func (c *carrier) run(ctx context.Context, report func(carried)) error {
 	}
 }
 
-// carry does one round: shadows come before rules that need them, and go last.
+// carry does one round. Shadows come before rules that need them, and go before
+// the rules do: a packet for a connection that another node has would be reset
+// otherwise.
 func (c *carrier) carry(ctx context.Context, r round) carried {
 	done := carried{version: r.version, groups: map[*group]carriedGroup{}}
 	var groups []FlowGroup
 	passing := false
 	for g, w := range r.wanted {
-		var one carriedGroup
-		if w.onLo {
-			one.err = c.hold(ctx, g, w)
-		}
+		done.groups[g] = c.shade(ctx, g, w)
 		if w.part != apart {
 			groups = append(groups, w.flowGroup())
 			passing = passing || w.prev != (Hop{})
 		}
-		done.groups[g] = one
 	}
 	slices.SortFunc(groups, func(x, y FlowGroup) int { return x.Addresses[0].Compare(y.Addresses[0]) })
 	done.err = c.flows.Apply(ctx, groups)
 	for g, w := range r.wanted {
-		done.groups[g] = c.conclude(ctx, g, w, done.groups[g])
+		done.groups[g] = c.survey(ctx, w, done.groups[g])
 	}
 	if passing {
 		passed, err := c.flows.Passed(ctx)
@@ -199,29 +197,34 @@ func (w carriage) flowGroup() FlowGroup {
 	}
 }
 
-// hold brings a group's addresses onto lo, and takes those off that the group no
-// longer has.
-func (c *carrier) hold(ctx context.Context, g *group, w carriage) error {
-	var errs []error
-	if was, ok := c.shadows[g]; ok {
-		gone := slices.DeleteFunc(slices.Clone(was.addrs), func(a netip.Addr) bool {
-			return was.interfaceName == w.interfaceName && slices.Contains(w.addrs, a)
-		})
-		if len(gone) > 0 {
-			errs = append(errs, c.flows.ReleaseShadow(ctx, was.interfaceName, gone))
-		}
-	}
-	c.shadows[g] = w.placed
-	return errors.Join(append(errs, c.flows.HoldShadow(ctx, w.interfaceName, w.addrs, w.lifetime, time.Now().Add(holdDeadline)))...)
-}
-
-// conclude ends and counts connections, and lets go of a shadow.
-func (c *carrier) conclude(ctx context.Context, g *group, w carriage, one carriedGroup) carriedGroup {
+// shade ends connections that are to end, and brings the addresses onto lo or
+// off it.
+func (c *carrier) shade(ctx context.Context, g *group, w carriage) (one carriedGroup) {
 	var errs []error
 	if w.end != endNone {
 		n, err := c.flows.Reset(ctx, w.addrs, w.port, w.end == endIdle)
 		one.reset, errs = n, append(errs, err)
 	}
+	was := c.shadows[g]
+	delete(c.shadows, g)
+	gone := slices.DeleteFunc(slices.Clone(was.addrs), func(a netip.Addr) bool {
+		return w.onLo && was.interfaceName == w.interfaceName && slices.Contains(w.addrs, a)
+	})
+	if len(gone) > 0 {
+		errs = append(errs, c.flows.ReleaseShadow(ctx, was.interfaceName, gone))
+	}
+	if w.onLo {
+		c.shadows[g] = w.placed
+		errs = append(errs, c.flows.HoldShadow(ctx, w.interfaceName, w.addrs, w.lifetime, time.Now().Add(holdDeadline)))
+	}
+	one.err = errors.Join(errs...)
+	return one
+}
+
+// survey counts the connections of a shadow, and ends those of this host's
+// clients that the kernel cannot carry.
+func (c *carrier) survey(ctx context.Context, w carriage, one carriedGroup) carriedGroup {
+	var errs []error
 	if w.part == owning && w.prev != (Hop{}) && !c.flows.Abilities().LocalClients {
 		n, err := c.flows.ResetClients(ctx, w.addrs, w.port)
 		one.stranded, errs = n, append(errs, err)
@@ -229,9 +232,6 @@ func (c *carrier) conclude(ctx context.Context, g *group, w carriage, one carrie
 	if w.onLo {
 		open, err := c.flows.Connections(ctx, w.addrs, w.port)
 		one.open, one.counted, errs = open, err == nil, append(errs, err)
-	} else if was, ok := c.shadows[g]; ok {
-		delete(c.shadows, g)
-		errs = append(errs, c.flows.ReleaseShadow(ctx, was.interfaceName, was.addrs))
 	}
 	one.err = errors.Join(append(errs, one.err)...)
 	return one

@@ -299,7 +299,10 @@ func (op *drain) deadline() time.Time {
 			continue
 		}
 		if !g.machine.Owns() {
-			d = earliest(earliest(d, g.path.askAt), earliest(g.waitUntil, g.proof.deadline()))
+			d = earliest(earliest(d, g.path.askAt), g.proof.deadline())
+			if g.shadow.cause == "" {
+				d = earliest(d, g.waitUntil)
+			}
 			continue
 		}
 		if g.everywhere() {
@@ -396,6 +399,9 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 		g.press(now, op)
 		return
 	}
+	if due(g.proof.askAt, now) {
+		g.proof.askAt = time.Time{}
+	}
 	owner, alive := g.machine.Owner(now)
 	served := alive && (g.wasOwner || vrrp.BandOf(owner.Priority) == election.Healthy)
 	switch {
@@ -424,7 +430,7 @@ func (g *drainedGroup) moved(now time.Time, op *drain, to netip.Addr) {
 		op.say(now, g.group, "moved to %v", to)
 		g.waitUntil = op.waitEnds(now, s)
 		if op.request.WaitConnections && s.casts() {
-			op.say(now, g.group, "waiting for open connections to end, until %s at the latest", g.waitUntil.Format(time.TimeOnly))
+			op.say(now, g.group, "waiting for open connections to end, for %v at the most", g.waitUntil.Sub(now).Round(time.Second))
 		}
 	}
 	if !op.request.WaitConnections || !s.casts() {

@@ -80,8 +80,8 @@ type Hop struct {
 
 // Connections are open TCP connections on this node.
 type Connections struct {
-	// Local are of clients on this host, Remote of everybody else.
-	Local, Remote int
+	// Own are of clients on this host, Remote of everybody else.
+	Own, Remote int
 }
 
 // Passed counts packets of one VIP that were not for a connection of this node.

@@ -98,7 +98,7 @@ func (l *lan) trace() {
 func (l *lan) path(c *connection) string {
 	at, stamped := l.cache[c.to], false
 	for range 11 {
-		if at == nil || l.part[at] != 0 {
+		if at == nil || l.part[at] != 0 || !at.nics["eth0"].up {
 			return "" // nothing answers: the client sends again
 		}
 		present := at.answers(c.to) || at.flows.onLo(c.to)
@@ -239,7 +239,7 @@ func (p *process) FindShadows(_ context.Context, addrs []netip.Addr) ([]netip.Ad
 func (p *process) Connections(_ context.Context, addrs []netip.Addr, _ uint16) (Connections, error) {
 	p.lan.mu.Lock()
 	defer p.lan.mu.Unlock()
-	return Connections{Local: p.flows.locals, Remote: len(p.open(addrs))}, nil
+	return Connections{Own: p.flows.locals, Remote: len(p.open(addrs))}, nil
 }
 
 // Reset implements Flows. In memory all connections are busy for ever.

@@ -21,6 +21,9 @@ const (
 	// idle, looking every idlePause.
 	idleWait  = 2 * time.Second
 	idlePause = 100 * time.Millisecond
+	// doneWait is how long a shadow that has nothing left stays after it said so:
+	// the others pass on to the node behind it by then.
+	doneWait = 300 * time.Millisecond
 )
 
 // shadow is what a former owner does for connections that are open here: it
@@ -42,17 +45,23 @@ type shadow struct {
 	heededAt time.Time
 	// lookAt is when the connections have to be looked at.
 	lookAt time.Time
-	// cause is why it ends; empty: it does not. idleUntil ends the wait for idle
-	// moments. last is the carrier's version that is the end.
+	// cause is why it ends; empty: it does not. An end has three steps: idleUntil
+	// ends the wait for idle moments, the carrier's version cut ends what is open,
+	// and after doneAt, when the others know, its version last is the end.
 	cause     EndCause
 	idleUntil time.Time
+	cut       uint64
+	doneAt    time.Time
 	last      uint64
 }
 
 // casts tells whether there is a shadow.
 func (s *shadow) casts() bool { return !s.since.IsZero() }
 
-// ends: the carrier was told to end it.
+// done: no connection is open here any more, and none will be.
+func (s *shadow) done() bool { return !s.doneAt.IsZero() }
+
+// ends: the carrier was told to let go.
 func (s *shadow) ends() bool { return s.last != 0 }
 
 // preserves tells whether connections of the group are carried when it moves.
@@ -92,10 +101,10 @@ func (g *group) becomeShadow(now time.Time) bool {
 		return false
 	}
 	s := &g.shadow
-	if !s.casts() {
+	if !s.casts() || s.muted {
 		*s = shadow{since: now, graceEnds: now.Add(g.cfg.Handover.Grace)}
 	}
-	s.muted, s.adopted = false, false
+	*s = shadow{since: s.since, graceEnds: s.graceEnds, carried: s.carried, open: s.open, reset: s.reset}
 	s.heededAt, s.lookAt = now, now.Add(shadowLeast)
 	if g.fitness.liveness == counter.Hung {
 		g.endShadow(now, EndHung)
@@ -131,18 +140,25 @@ func (g *group) resume(now time.Time) {
 // which nothing is under way.
 func (g *group) endShadow(now time.Time, why EndCause) {
 	s := &g.shadow
-	if !s.casts() || s.ends() {
+	if !s.casts() || s.cause != "" {
 		return
 	}
 	s.cause = why
-	if why == EndGrace && s.idleUntil.IsZero() {
+	if why == EndGrace {
 		s.idleUntil, s.lookAt = now.Add(idleWait), now
 		return
 	}
-	w := g.carriage(now)
-	w.part, w.onLo, w.end = apart, false, endAll
-	g.handover.told = w
-	s.last = g.agent.carrier.set(g, w)
+	g.cutShadow(endAll)
+}
+
+// cutShadow has the carrier end connections.
+func (g *group) cutShadow(which ending) {
+	w := g.handover.told
+	w.end = which
+	version := g.agent.carrier.set(g, w)
+	if which == endAll {
+		g.shadow.cut, g.shadow.lookAt = version, time.Time{}
+	}
 }
 
 // concludeShadow tells how a handover ended.
@@ -192,7 +208,12 @@ func (g *group) shadowDeadline() time.Time {
 	if !s.casts() || s.ends() || g.wanted {
 		return time.Time{}
 	}
-	if s.cause == EndGrace {
+	switch {
+	case s.done():
+		return s.doneAt
+	case s.cut != 0:
+		return time.Time{}
+	case s.cause == EndGrace:
 		return earliest(s.lookAt, s.idleUntil)
 	}
 	return earliest(s.lookAt, earliest(s.graceEnds, s.heededAt.Add(unheededMax)))
@@ -205,13 +226,16 @@ func (g *group) tickShadow(now time.Time) {
 		return
 	}
 	switch {
-	case s.cause == EndGrace && due(s.idleUntil, now):
-		g.endShadow(now, EndGrace)
+	case s.done():
+		w := g.handover.told
+		w.part, w.onLo = apart, false
+		g.handover.told = w
+		s.last = g.agent.carrier.set(g, w)
+	case due(s.idleUntil, now):
+		g.cutShadow(endAll)
 	case s.cause == EndGrace:
 		s.lookAt = now.Add(idlePause)
-		w := g.handover.told
-		w.end = endIdle
-		g.agent.carrier.set(g, w)
+		g.cutShadow(endIdle)
 	case due(s.graceEnds, now):
 		g.endShadow(now, EndGrace)
 	case now.Sub(s.heededAt) >= unheededMax:
@@ -243,7 +267,9 @@ func (g *group) carried(now time.Time, version uint64, done carriedGroup) {
 	switch {
 	case s.ends() && version >= s.last:
 		g.concludeShadow(now)
-	case g.wanted || s.ends() || !done.counted:
+	case s.cut != 0 && version >= s.cut && !s.done():
+		s.doneAt = now.Add(doneWait)
+	case g.wanted || s.cause != "" || !done.counted:
 	case s.open.Remote == 0 && now.Sub(s.since) >= shadowLeast:
 		g.endShadow(now, EndLocal)
 	}

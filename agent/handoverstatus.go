@@ -26,7 +26,7 @@ func (g *group) handoverStatus(now time.Time) HandoverStatus {
 	h := &g.handover
 	s := HandoverStatus{
 		Supported: why == "", Reason: why, ForwardingTo: []string{}, Shadow: g.shadow.casts() && !g.shadow.muted,
-		Connections: g.shadow.open.Local + g.shadow.open.Remote, GraceSeconds: g.graceLeft(now).Seconds(),
+		Connections: g.shadow.open.Own + g.shadow.open.Remote, GraceSeconds: g.graceLeft(now).Seconds(),
 	}
 	if h.told.prev != (Hop{}) {
 		name := g.agent.nodeName(h.predecessor)

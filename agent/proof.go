@@ -58,7 +58,7 @@ func (g *drainedGroup) prove(now time.Time, op *drain, owner netip.Addr) bool {
 		return g.path.proved
 	case g.link == nil:
 		return true
-	case p.asking || now.Before(p.askAt):
+	case p.asking || !p.askAt.IsZero():
 		return false
 	}
 	_, m := g.memberAt(owner)

@@ -127,7 +127,7 @@ func (a *Agent) countConnections(ctx context.Context, s *Status) {
 			continue
 		}
 		if open, err := a.edges.Flows.Connections(ctx, v.Addresses, v.Port); err == nil {
-			v.Handover.Connections = open.Local + open.Remote
+			v.Handover.Connections = open.Own + open.Remote
 		}
 	}
 }

@@ -18,6 +18,9 @@ const (
 	// behind, they do nothing.
 	ownerLifetime = 10 * time.Minute
 	ownerRenewal  = ownerLifetime / 3
+	// freshLead is how long after a move what is passed on is looked at often: a
+	// firewall that drops it shows then.
+	freshLead = 2 * time.Second
 	// rulesWait is how long addresses and announcements wait for rules. nftables
 	// may be busy with others' transactions; new connections matter more then.
 	rulesWait = 250 * time.Millisecond
@@ -26,6 +29,8 @@ const (
 // handover is this node's place in the chain of a group's owners.
 type handover struct {
 	chain chain
+	// ledAt is when this node last set out to lead it.
+	ledAt time.Time
 	// before is the chain before this node set out to lead it.
 	before chain
 	// silent is the owner that fell silent before this node took over: it is not
@@ -47,7 +52,7 @@ type handover struct {
 // lead puts this node at the head of the chain, before the owner that it leaves.
 func (g *group) lead(now time.Time, silent bool) {
 	h := &g.handover
-	h.before = h.chain
+	h.before, h.ledAt = h.chain, now
 	h.silent, h.passing.blocked = netip.Addr{}, ""
 	owner, _ := g.machine.Owner(now)
 	switch n, _ := g.memberAt(owner.Addr); {
@@ -253,6 +258,8 @@ func (a *Agent) planRenewal(now time.Time) {
 		case w.part == apart && !w.onLo:
 		case w.lifetime == ownerLifetime:
 			at = earliest(at, now.Add(ownerRenewal))
+		case w.prev != (Hop{}) && now.Sub(g.handover.ledAt) < freshLead:
+			at = earliest(at, now.Add(blockedAfter))
 		default:
 			at = earliest(at, now.Add(flowRenewal))
 		}

@@ -36,7 +36,7 @@ func (g *group) facts(now time.Time) facts {
 		apiServer: apiServerOf(g.fitness.liveness), reason: g.shown.reason,
 		drained:   drained || g.off,
 		announced: g.machine.State() == vrrp.Active && g.holds() && g.unannounced == "",
-		done:      g.shadow.ends() && g.shadow.open.Remote == 0,
+		done:      g.shadow.done(),
 		successor: g.namesSuccessor(), predecessor: g.handover.predecessor,
 		holders: g.holders(now),
 	}
@@ -121,7 +121,7 @@ func (g *group) statement(now time.Time) peer.Statement {
 		Reason: string(s.reason), Drained: s.drained, Announced: s.announced,
 		Successor: s.successor, Predecessor: s.predecessor, Done: s.done,
 		Holders:     slices.DeleteFunc(holders, peer.ID.IsZero),
-		Connections: uint32(count(g.shadow.open.Local + g.shadow.open.Remote)), //nolint:gosec // fits
+		Connections: uint32(count(g.shadow.open.Own + g.shadow.open.Remote)), //nolint:gosec // fits
 		Forwarded:   g.handover.passing.on, Grace: g.graceLeft(now), Digests: g.hello.digests,
 	}
 }

@@ -298,7 +298,7 @@ func checkBGP(c *Config, f *findings) {
 	for i, v := range c.VIPs {
 		at := member(element("vips", i), "announce")
 		switch {
-		case v.Announce != AnnounceBGP:
+		case v.Announce != AnnounceBGP || f.faulty("bgp.asn") || f.faulty("bgp.neighbors"):
 		case c.BGP.ASN == 0:
 			f.add(at, "bgp needs bgp.asn, the number of this node's autonomous system")
 		case len(c.BGP.Neighbors) == 0:

@@ -79,6 +79,8 @@ func conclusion(r agent.DrainResult) string {
 	switch r {
 	case agent.DrainDone:
 		return "done"
+	case agent.DrainReset:
+		return "done; connections that were left have been ended"
 	case agent.DrainNoSuccessor:
 		return "no healthy successor was heard in time"
 	case agent.DrainCancelled:

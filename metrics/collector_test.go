@@ -41,6 +41,10 @@ func busyNode() *node {
 		{To: agent.StateBackup, Reason: election.Startup}:    1,
 		{To: agent.StateOwner, Reason: election.OwnerSilent}: 2,
 	})
+	counters.Forwarded.Store(1234)
+	counters.ConnectionsReset.Store(&map[agent.EndCause]uint64{agent.EndGrace: 5})
+	counters.Handovers.Store(&map[agent.HandoverResult]uint64{agent.HandoverReset: 1})
+	counters.HandoverDuration.Observe(3 * time.Minute)
 	var check agent.CheckCounters
 	check.Succeeded.Store(50)
 	check.Failed.Store(3)
@@ -64,6 +68,7 @@ func busyNode() *node {
 			},
 			Certificate: &agent.CertificateStatus{NotAfter: since.AddDate(1, 0, 0), CoversVIP: true},
 			Election:    agent.ElectionStatus{Type: "vrrp", Priority: 200},
+			Handover:    agent.HandoverStatus{Supported: true, Connections: 12},
 			Counters:    &counters,
 		}},
 		BGP: agent.BGPStatus{

@@ -15,6 +15,12 @@ var (
 	vip6 = netip.MustParseAddr("2001:db8::10")
 )
 
+// The other stations of a test segment; macA is the node's.
+var (
+	macB     = net.HardwareAddr{2, 0, 0, 0, 0, 0x0b}
+	macOther = net.HardwareAddr{2, 0, 0, 0, 0, 0x77}
+)
+
 func TestAnnouncementFrames(t *testing.T) {
 	tests := []struct {
 		name   string

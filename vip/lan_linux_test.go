@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	mathrand "math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -23,12 +22,6 @@ import (
 
 // patience is how long a test waits for what must happen before it fails.
 const patience = 20 * time.Second
-
-// The stations of a test segment; macA is the node's.
-var (
-	macB     = net.HardwareAddr{2, 0, 0, 0, 0, 0x0b}
-	macOther = net.HardwareAddr{2, 0, 0, 0, 0, 0x77}
-)
 
 // host is a network namespace.
 type host struct {

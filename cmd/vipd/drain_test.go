@@ -26,6 +26,7 @@ func TestDrainForEyes(t *testing.T) {
 	}{
 		{"drain-done", "192.0.2.12", nil, exitDone},
 		{"drain-done-one", "192.0.2.12", []string{"--vip", "apiserver"}, exitDone},
+		{"drain-reset", "192.0.2.12", []string{"--wait-connections"}, exitReset},
 		{"drain-no-successor", "", nil, exitNoSuccessor},
 		{"drain-no-successor-one", "", []string{"--vip", "apiserver", "--timeout", "5s"}, exitNoSuccessor},
 		{"drain-forced", "", []string{"--force"}, exitDone},
@@ -35,6 +36,7 @@ func TestDrainForEyes(t *testing.T) {
 			r := newRun(t)
 			a := controltest.New(owner())
 			a.SetSuccessor(test.successor)
+			a.SetClinging()
 			args := append([]string{"drain", "--socket", controltest.Serve(t, a)}, test.args...)
 			if code := r.command(t.Context(), args...); code != test.want {
 				t.Errorf("exit code %d, want %d", code, test.want)

@@ -64,6 +64,8 @@ func TestExitCodes(t *testing.T) {
 
 		{"drain with a healthy successor", successor, "drain --socket SOCKET", exitDone, ""},
 		{"drain as JSON with a healthy successor", successor, "drain --json --socket SOCKET", exitDone, ""},
+		{"drain with connections that do not end", func(a *controltest.Agent) { successor(a); a.SetClinging() }, "drain --wait-connections=1s --socket SOCKET", exitReset, ""},
+		{"drain with a wait that is no duration", nil, "drain --wait-connections=soon --socket SOCKET", exitUsage, "no duration"},
 		{"drain without a successor", nil, "drain --socket SOCKET", exitNoSuccessor, ""},
 		{"drain as JSON without a successor", nil, "drain --json --socket SOCKET", exitNoSuccessor, ""},
 		{"drain without a successor, forced", nil, "drain --force --socket SOCKET", exitDone, ""},
@@ -92,6 +94,7 @@ func TestExitCodes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRun(t)
 			r.openHolder = func() (holder, error) { return &host{}, nil }
+			r.openRules = func(string) (remover, error) { return &rules{}, nil }
 			agent := controltest.New(owner())
 			if test.daemon != nil {
 				test.daemon(agent)
@@ -113,7 +116,7 @@ func TestExitCodes(t *testing.T) {
 			if want := places.Replace(test.text); !strings.Contains(r.err.String(), want) {
 				t.Errorf("stderr does not say %q:\n%s", want, &r.err)
 			}
-			if test.want != exitDone && test.want != exitNoSuccessor && r.err.Len() == 0 {
+			if test.want != exitDone && test.want != exitNoSuccessor && test.want != exitReset && r.err.Len() == 0 {
 				t.Error("it failed without a word")
 			}
 			if len(args) > 0 {

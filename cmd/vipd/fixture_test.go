@@ -32,6 +32,7 @@ func owner() agent.Status {
 			Election: agent.ElectionStatus{
 				Type: "vrrp", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy", LastAdvertAgeSeconds: 0.05,
 			},
+			Handover: agent.HandoverStatus{Supported: true, ForwardingTo: []string{"cp2"}, Connections: 12},
 		}},
 	}
 }
@@ -47,6 +48,7 @@ func clustered() agent.Status {
 	sick := part
 	sick.Address, sick.Healthy, sick.Band, sick.Priority, sick.APIServer = netip.MustParseAddr("192.0.2.13"), false, "unhealthy", 100, "hung"
 	sick.Differs = []string{"fence", "vrrp.advert_interval"}
+	part.State, part.Connections, part.ForwardingTo = "handover", 7, "cp4"
 	gone := part
 	gone.Address, gone.State = netip.MustParseAddr("192.0.2.14"), "drained"
 	s.Peers = []agent.PeerStatus{
@@ -78,10 +80,11 @@ func troubled() agent.Status {
 	}
 	v.Certificate = &agent.CertificateStatus{NotAfter: noon().Add(72 * time.Hour)}
 	v.Election.Priority, v.Election.Band = 100, "unhealthy"
+	v.Handover = agent.HandoverStatus{Reason: "this host's firewall drops what is passed on; add to its output chain: tcp dport 6443 ct state untracked accept"}
 	s.VIPs = append(s.VIPs,
 		agent.VIPStatus{
 			Name: "web", Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.10")}, Interface: "eth1", Announce: "l2",
-			State: agent.StateBackup, Reason: election.HigherPriority, Since: noon().Add(-45 * time.Second), Owner: "198.51.100.3", Healthy: true,
+			State: agent.StateBackup, Reason: election.HigherPriority, Since: noon().Add(-45 * time.Second), Owner: "198.51.100.3", Healthy: true, Handover: agent.HandoverStatus{Supported: true},
 			Election: agent.ElectionStatus{Type: "vrrp", VRID: 11, Priority: 150, OwnerPriority: 240, Band: "healthy", LastAdvertAgeSeconds: 0.012},
 		},
 		agent.VIPStatus{
@@ -93,7 +96,8 @@ func troubled() agent.Status {
 		},
 		agent.VIPStatus{
 			Name: "off", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.11")}, Interface: "eth0", Announce: "l2",
-			State: agent.StateDrained, Reason: election.Drain, Since: noon().Add(-100 * time.Hour), Healthy: true,
+			State: agent.StateHandover, Reason: election.Drain, Since: noon().Add(-100 * time.Second), Healthy: true,
+			Handover: agent.HandoverStatus{Supported: true, Shadow: true, Connections: 3, GraceSeconds: 500},
 			Election: agent.ElectionStatus{Type: "vrrp", VRID: 13, Priority: 1, Band: "draining", LastAdvertAgeSeconds: 7.25},
 		})
 	return s

@@ -82,7 +82,7 @@ func (f flows) HoldShadow(ctx context.Context, ifname string, addrs []netip.Addr
 
 func (f flows) Connections(ctx context.Context, addrs []netip.Addr, port uint16) (agent.Connections, error) {
 	open, err := f.Flow.Connections(ctx, addrs, port)
-	return agent.Connections{Local: open.Local, Remote: open.Remote}, err
+	return agent.Connections{Own: open.Local, Remote: open.Remote}, err
 }
 
 func (f flows) Passed(ctx context.Context) (map[netip.Addr]agent.Passed, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control"
+	"github.com/vipd/vipd/flow"
 	"github.com/vipd/vipd/internal/instance"
 	"github.com/vipd/vipd/vip"
 )
@@ -26,15 +28,27 @@ type holder interface {
 	Close() error
 }
 
+// remover takes the rules for open connections off this host, and puts changed
+// settings of its interfaces back.
+type remover interface {
+	Remove(ctx context.Context) error
+	Close() error
+}
+
+func openRules(memory string) (remover, error) {
+	return flow.New(slog.New(slog.DiscardHandler), memory)
+}
+
 func openHolder() (holder, error) { return vip.NewHolder() }
 
 func newReleaseCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "release",
-		Short: "Remove every VIP address that a dead daemon left on this host",
+		Short: "Remove every address and rule that a dead daemon left on this host",
 		Long: "Remove every address of the configuration's VIPs that stands on an interface of this host\n" +
-			"as /32 or /128, however it got there: for rescue and for removing the package. It refuses\n" +
-			"while the daemon runs; to give VIPs up then, use 'vipd drain'.",
+			"as /32 or /128, however it got there, the nftables tables `vipd`, and settings of interfaces\n" +
+			"that the daemon changed: for rescue and for removing the package. It refuses while the\n" +
+			"daemon runs; to give VIPs up then, use 'vipd drain'.",
 		RunE: func(c *cobra.Command, _ []string) error { return g.release(c.Context()) },
 	}
 }
@@ -57,7 +71,15 @@ func (g *globals) release(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(g.removeAll(ctx, c), lock.Release())
+	return errors.Join(g.removeAll(ctx, c), g.removeRules(ctx, c), lock.Release())
+}
+
+func (g *globals) removeRules(ctx context.Context, c *config.Config) error {
+	rules, err := g.openRules(memoryOf(c))
+	if err != nil {
+		return fmt.Errorf("remove the rules for open connections: %w", err)
+	}
+	return errors.Join(rules.Remove(ctx), rules.Close())
 }
 
 // refuseWhileRunning returns nil only when surely no daemon listens.

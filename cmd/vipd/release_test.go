@@ -43,6 +43,13 @@ func (h *host) Release(_ context.Context, name string, addrs []netip.Addr) error
 
 func (h *host) Close() error { return nil }
 
+// rules are a host's rules for open connections.
+type rules struct{ removed bool }
+
+func (r *rules) Remove(context.Context) error { r.removed = true; return nil }
+
+func (r *rules) Close() error { return nil }
+
 func addrs(texts ...string) []netip.Addr {
 	all := make([]netip.Addr, len(texts))
 	for i, text := range texts {
@@ -75,6 +82,8 @@ func TestRelease(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRun(t)
 			r.openHolder = func() (holder, error) { return &test.host, nil }
+			rules := &rules{}
+			r.openRules = func(string) (remover, error) { return rules, nil }
 			path, _ := minimal(t)
 			if code := r.command(t.Context(), "release", "--config", path); code != test.want {
 				t.Errorf("exit code %d, want %d", code, test.want)
@@ -84,6 +93,9 @@ func TestRelease(t *testing.T) {
 			}
 			if !strings.Contains(r.err.String(), test.err) {
 				t.Errorf("stderr does not say %q:\n%s", test.err, &r.err)
+			}
+			if !rules.removed {
+				t.Error("the rules were left")
 			}
 			same := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 			if diff := cmp.Diff(test.left, test.host.addresses, same); diff != "" {
@@ -97,6 +109,7 @@ func TestRelease(t *testing.T) {
 // socket yet.
 func TestReleaseRefusesByTheLock(t *testing.T) {
 	r := newRun(t)
+	r.openRules = func(string) (remover, error) { t.Error("rules were touched"); return &rules{}, nil }
 	r.openHolder = func() (holder, error) {
 		t.Error("the host was touched")
 		return &host{}, nil

@@ -35,6 +35,9 @@ type globals struct {
 	interfaces func() ([]config.Interface, error)
 	// openHolder opens what takes VIPs off this host.
 	openHolder func() (holder, error)
+	// openRules opens what takes rules off this host; memory is where changed
+	// settings of interfaces are remembered.
+	openRules func(memory string) (remover, error)
 
 	// started: the command line was understood and its command runs.
 	started bool
@@ -43,7 +46,7 @@ type globals struct {
 func newGlobals(stdout, stderr io.Writer) *globals {
 	return &globals{
 		stdout: stdout, stderr: stderr, now: time.Now, zone: time.Local,
-		interfaces: hostInterfaces, openHolder: openHolder,
+		interfaces: hostInterfaces, openHolder: openHolder, openRules: openRules,
 	}
 }
 

@@ -25,6 +25,8 @@ type Agent struct {
 	// patient drains wait for a successor until their context ends.
 	patient  bool
 	waiting  chan struct{}
+	// clinging connections have to be ended.
+	clinging bool
 	badFile  error
 	badMark  error
 	stopping bool
@@ -40,6 +42,13 @@ func (a *Agent) SetSuccessor(address string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.successor = address
+}
+
+// SetClinging makes connections outlive every wait for them.
+func (a *Agent) SetClinging() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.clinging = true
 }
 
 // SetPatient makes drains without a successor wait until their context ends.
@@ -174,10 +183,17 @@ func (a *Agent) Drain(ctx context.Context, r agent.DrainRequest, fn func(agent.D
 		}
 	}
 	a.setDrained(r.VIP == "")
-	if badMark != nil {
-		return agent.DrainDone, badMark
+	result := agent.DrainDone
+	if r.WaitConnections && a.clings() {
+		result = agent.DrainReset
 	}
-	return agent.DrainDone, nil
+	return result, badMark
+}
+
+func (a *Agent) clings() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.clinging
 }
 
 // forlorn is a drain without a successor.
