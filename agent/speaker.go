@@ -106,7 +106,7 @@ func neighborOf(n config.Neighbor, c config.BGP, ipv4, ipv6 bool) bgp.Neighbor {
 		BFD: bgp.BFD(n.BFD),
 	}
 	if c.LocalAddress.IsValid() && c.LocalAddress.Is6() == n.Address.Is6() {
-		wanted.Local = c.LocalAddress
+		wanted.Source = c.LocalAddress
 	}
 	return wanted
 }

@@ -27,8 +27,8 @@ type Neighbor struct {
 	ASN     uint32     `json:"asn"`
 	// Port is the router's TCP port.
 	Port uint16 `json:"port"`
-	// Local is the source address; invalid: as the kernel chooses.
-	Local netip.Addr `json:"local"`
+	// Source is the source address; invalid: as the kernel chooses.
+	Source netip.Addr `json:"source"`
 	// PasswordFile holds the password for TCP MD5 (RFC 2385); empty: there is
 	// none. Password is its content, filled in on the way to the speaker.
 	PasswordFile string `json:"-"`

@@ -9,7 +9,7 @@ import (
 
 // Path tells sessions apart (RFC 5881 3, RFC 5883 3).
 type Path struct {
-	Local, Remote netip.Addr
+	Source, Remote netip.Addr
 	// Multihop: the neighbour is not on the link.
 	Multihop bool
 }

@@ -110,8 +110,8 @@ func nextHop(n bgp.Neighbor, ipv6 bool) (netip.Addr, error) {
 // localAddress is the address from which the neighbour is reached. Nothing is
 // sent to find out.
 func localAddress(n bgp.Neighbor) (netip.Addr, error) {
-	if n.Local.IsValid() {
-		return n.Local, nil
+	if n.Source.IsValid() {
+		return n.Source, nil
 	}
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.Address, n.Port)))
 	if err != nil {

@@ -131,8 +131,8 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 		}},
 		Transport: &api.Transport{RemotePort: uint32(n.Port)},
 	}
-	if n.Local.IsValid() {
-		p.Transport.LocalAddress = n.Local.String()
+	if n.Source.IsValid() {
+		p.Transport.LocalAddress = n.Source.String()
 	}
 	switch {
 	case n.Multihop > 0:

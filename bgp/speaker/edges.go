@@ -43,8 +43,8 @@ type Watcher interface {
 // Way is the way to a neighbour.
 type Way struct {
 	Neighbor netip.Addr
-	// Local is the source address; invalid: as the kernel chooses.
-	Local    netip.Addr
+	// Source is the source address; invalid: as the kernel chooses.
+	Source   netip.Addr
 	Multihop bool
 	Config   bfd.Config
 }

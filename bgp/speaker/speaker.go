@@ -151,7 +151,7 @@ func ways(w bgp.Wanted) []Way {
 	for _, n := range w.Neighbors {
 		if n.BFD.Enabled && n.Unusable == "" {
 			all = append(all, Way{
-				Neighbor: n.Address, Local: n.Local, Multihop: n.Multihop > 0,
+				Neighbor: n.Address, Source: n.Source, Multihop: n.Multihop > 0,
 				Config: bfd.Config{Transmit: n.BFD.Transmit, Receive: n.BFD.Receive, Multiplier: n.BFD.Multiplier},
 			})
 		}

@@ -100,16 +100,16 @@ type watcher struct {
 func (w *watcher) Configure(ways []speaker.Way) {
 	peers := make([]udp.Peer, 0, len(ways))
 	for _, way := range ways {
-		if !way.Local.IsValid() {
+		if !way.Source.IsValid() {
 			local, err := udp.LocalAddress(way.Neighbor)
 			if err != nil {
 				w.unwatched(way.Neighbor, err)
 				continue
 			}
-			way.Local = local
+			way.Source = local
 		}
 		peers = append(peers, udp.Peer{
-			Path:   bfd.Path{Local: way.Local, Remote: way.Neighbor, Multihop: way.Multihop},
+			Path:   bfd.Path{Source: way.Source, Remote: way.Neighbor, Multihop: way.Multihop},
 			Config: way.Config,
 		})
 	}

@@ -175,7 +175,7 @@ func (e *Engine) receive() {
 				e.refused.Add(1)
 				continue
 			}
-			path := bfd.Path{Local: i.local, Remote: from, Multihop: i.multi}
+			path := bfd.Path{Source: i.local, Remote: from, Multihop: i.multi}
 			if err := e.table.Receive(time.Now(), path, b); err != nil {
 				e.refused.Add(1)
 			}
@@ -254,12 +254,12 @@ func (e *Engine) end(path bfd.Path, p *peer) {
 // inlet is the socket for a path, a new one if there is none.
 func (e *Engine) inlet(p bfd.Path) (*inlet, error) {
 	for _, i := range e.inlets {
-		if i.local == p.Local && i.multi == p.Multihop {
+		if i.local == p.Source && i.multi == p.Multihop {
 			i.users++
 			return i, nil
 		}
 	}
-	i, err := openInlet(p.Local, p.Multihop)
+	i, err := openInlet(p.Source, p.Multihop)
 	if err != nil {
 		return nil, err
 	}

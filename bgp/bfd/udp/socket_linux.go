@@ -75,23 +75,23 @@ type sender struct{ fd int }
 
 func openSender(p bfd.Path) (sender, error) {
 	options := []option{{unix.IPPROTO_IP, unix.IP_TTL, farthest}, {unix.IPPROTO_IP, unix.IP_TOS, internetworkControl}}
-	if p.Local.Is6() {
+	if p.Source.Is6() {
 		options = []option{
 			{unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, farthest},
 			{unix.IPPROTO_IPV6, unix.IPV6_TCLASS, internetworkControl},
 		}
 	}
-	fd, err := open(p.Local, options...)
+	fd, err := open(p.Source, options...)
 	if err != nil {
 		return sender{}, err
 	}
 	err = unix.EADDRINUSE
 	for try := 0; try < sourceTries && errors.Is(err, unix.EADDRINUSE); try++ {
 		port := firstSource + rand.IntN(lastSource-firstSource+1) //nolint:gosec // any free port will do
-		err = unix.Bind(fd, sockaddr(p.Local, uint16(port)))
+		err = unix.Bind(fd, sockaddr(p.Source, uint16(port)))
 	}
 	if err != nil {
-		return sender{}, errors.Join(fmt.Errorf("bind to %s: %w", p.Local, err), unix.Close(fd))
+		return sender{}, errors.Join(fmt.Errorf("bind to %s: %w", p.Source, err), unix.Close(fd))
 	}
 	if err := unix.Connect(fd, sockaddr(p.Remote, portOf(p))); err != nil {
 		return sender{}, errors.Join(fmt.Errorf("find the way to %s: %w", p.Remote, err), unix.Close(fd))
