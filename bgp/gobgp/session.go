@@ -69,15 +69,20 @@ func Open(local Local, n bgp.Neighbor, log *slog.Logger, changed func()) (*Sessi
 		state: bgp.Idle, since: time.Now(), moved: make(chan struct{}, 1),
 	}
 	s.server = server.NewBgpServer(server.LoggerOption(&logger{s}))
-	// Labels pass from goroutine to goroutine, and all of a session's begin here.
-	go pprof.Do(context.Background(), pprof.Labels(LabelNeighbor, n.Address.String()), func(context.Context) {
-		s.server.Serve()
-	})
+	go s.serve()
 	if err := s.begin(); err != nil {
 		s.stop()
 		return nil, fmt.Errorf("begin BGP session with %s: %w", n.Address, err)
 	}
 	return s, nil
+}
+
+// serve runs the server. Labels pass from goroutine to goroutine, and all of a
+// session's begin here. pprof.Do would take them off before a panic is shown.
+func (s *Session) serve() {
+	labels := pprof.Labels(LabelNeighbor, s.neighbor.Address.String())
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), labels))
+	s.server.Serve()
 }
 
 func (s *Session) begin() error {

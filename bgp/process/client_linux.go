@@ -132,15 +132,15 @@ func (c *Client) serve(ctx context.Context) error {
 	silence := time.NewTimer(bgp.Silence)
 	defer silence.Stop()
 	if err := c.say(p); err != nil {
-		return p.died(err)
+		return c.judge(p.died(err))
 	}
 	for {
 		select {
 		case c.wanted = <-c.wants:
 			if len(c.wanted.Neighbors) == 0 {
+				p.end()
 				c.state = State{Restarts: c.state.Restarts}
 				c.opts.Changed(c.state)
-				p.end()
 				return nil
 			}
 			if err := c.say(p); err != nil {

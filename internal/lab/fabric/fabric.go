@@ -194,6 +194,7 @@ func (f *Fabric) StartRouter(ctx context.Context) error {
 func (f *Fabric) startMore(ctx context.Context, m More) (router.Router, error) {
 	p := m.Peering
 	p.Nodes = f.nodes()
+	p.Source = f.own(m.Host(f.Lab), f.opts.IPv6Sessions)
 	if m.Start == nil {
 		m.Start = FRR
 	}
