@@ -299,14 +299,14 @@ func (op *drain) deadline() time.Time {
 			continue
 		}
 		if !g.machine.Owns() {
-			d = earliest(earliest(d, g.path.askAt), g.proof.deadline())
+			d = earliest(earliest(d, g.pathDeadline()), g.proof.deadline())
 			if g.shadow.cause == "" {
 				d = earliest(d, g.waitUntil)
 			}
 			continue
 		}
 		if g.everywhere() {
-			d = earliest(d, g.path.askAt)
+			d = earliest(d, g.pathDeadline())
 		} else {
 			d = earliest(d, g.escalateAt)
 		}

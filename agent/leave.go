@@ -75,6 +75,15 @@ func (g *group) seekPath(now time.Time) {
 	})
 }
 
+// pathDeadline is when seekPath is due; zero: it is not to be called, because a
+// group that every node holds was left, or one that moved is being left.
+func (g *group) pathDeadline() time.Time {
+	if g.releasing || g.everywhere() && !g.machine.Owns() {
+		return time.Time{}
+	}
+	return g.path.askAt
+}
+
 func (g *group) pathProved(now time.Time, ev pathProved) {
 	p := &g.path
 	if ev.number != p.number {
