@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -55,7 +56,7 @@ func newRunCommand(g *globals) *cobra.Command {
 				return &exitError{exitUsage, err}
 			}
 			useProcessors(loaded)
-			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadForRun, log: log, level: level}
+			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadForRun, log: log, level: level, stderr: g.stderr}
 			return d.run(c.Context())
 		},
 	}
@@ -71,6 +72,8 @@ type daemon struct {
 	load  func() (*config.Config, error)
 	log   *slog.Logger
 	level *slog.LevelVar
+	// stderr takes the speaker's log.
+	stderr io.Writer
 }
 
 // run runs until ctx ends, and hands the VIPs over before it returns.
@@ -117,7 +120,11 @@ func (d daemon) run(ctx context.Context) (err error) {
 	}
 	_, _ = rand.Read(options.Boot[:]) // it never fails: without randomness the program ends
 	_, _ = rand.Read(options.Secret[:])
-	a := agent.New(options)
+	var a *agent.Agent
+	client := d.speakerOf(func(ev agent.SpeakerChanged) { a.Post(inner, ev) })
+	options.Edges.Speaker, options.Edges.Paths = client, paths{}
+	a = agent.New(options)
+	g.Go(func() error { return client.Run(inner) })
 	g.Go(func() error { return watchInterfaces(inner, a) })
 	g.Go(func() error { return d.signals(inner, a) })
 	g.Go(func() error { d.supervise(inner, a); return nil })
