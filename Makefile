@@ -12,7 +12,7 @@ RUNS     ?= 5
 
 # Packages whose tests make network namespaces and run real peers: one at a
 # time, so that they do not wait for each other's processor.
-NETWORK := ./flow ./internal/lab/... ./internal/e2e/...
+NETWORK := ./flow ./internal/lab/... ./internal/e2e/... ./internal/interop ./internal/moves/...
 
 .DEFAULT_GOAL := build
 
@@ -46,8 +46,8 @@ check: ## the fast part: format, vet, unit tests
 test: deps build ## every test, with real peers
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
-	$(GO) test $$($(GO) list ./... | grep -v -e /flow$$ -e internal/lab -e internal/e2e -e internal/machines)
-	$(GO) test -race -short ./agent ./control ./election/... ./metrics
+	$(GO) test $$($(GO) list ./... | grep -v -e /flow$$ -e internal/lab -e internal/e2e -e internal/interop -e internal/moves -e internal/machines)
+	$(GO) test -race -short ./agent ./control ./election/... ./metrics ./systemd ./internal/logqueue
 	scripts/test-network $(NETWORK)
 
 .PHONY: e2e
@@ -62,6 +62,9 @@ machines: deps ## the package on three real systemd hosts, as containers (root)
 bench: deps build ## vipd beside keepalived in one run, and the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./election/... ./agent/...
 	$(BIN)/viplab bench --vipd $(BIN)/vipd --runs $(RUNS)
+	$(BIN)/viplab scale --vipd $(BIN)/vipd
+	$(BIN)/viplab busy --vipd $(BIN)/vipd
+	$(BIN)/viplab moves --vipd $(BIN)/vipd --runs $(RUNS)
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME

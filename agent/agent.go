@@ -57,12 +57,14 @@ type Agent struct {
 	links      map[string]*link
 	interfaces map[string]Interface
 	// view is interfaces as configuration looks at them; nil: to be made anew.
-	view     []config.Interface
-	known    bool
-	drained  Drained
-	cluster  cluster
-	drains   []*drain
-	shutdown *shutdown
+	view    []config.Interface
+	known   bool
+	drained Drained
+	cluster cluster
+	// announcing is about routes.
+	announcing announcing
+	drains     []*drain
+	shutdown   *shutdown
 	// abilities are the kernel's for open connections; rulesError is what it
 	// refused last, and renewAt when it has to hear again of what it keeps up.
 	abilities  Abilities
@@ -107,7 +109,7 @@ func New(o Options) *Agent {
 		discarded:  map[string]uint64{},
 		cluster:    newCluster(o),
 	}
-	a.applier = newApplier(o.Edges, a.carrier)
+	a.applier = newApplier(o.Edges.onSegments(), a.carrier)
 	a.watch()
 	a.last.Store(&Status{Schema: Schema, Node: o.Config.Node, Version: o.Version, PID: o.PID, Config: o.Path, VIPs: []VIPStatus{}, Peers: []PeerStatus{}})
 	return a
@@ -128,13 +130,18 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return a.applier.run(inner, func(done applied) { a.Post(inner, done) })
 	})
+	alarm := a.edges.Alarm
+	if alarm == nil {
+		alarm = clock{time.NewTimer(never)}
+	}
+	g.Go(func() error { return alarm.Run(inner) })
 	g.Go(func() error {
 		return a.carrier.run(inner, func(done carrierDone) { a.Post(inner, done) })
 	})
 	g.Go(func() error {
 		defer cancel()
 		a.start(time.Now())
-		a.serve(ctx, inner)
+		a.serve(ctx, inner, alarm)
 		a.bequeath(time.Now())
 		a.farewell(time.Now())
 		a.closeLinks()
@@ -169,16 +176,14 @@ func (a *Agent) start(now time.Time) {
 }
 
 // serve is the loop.
-func (a *Agent) serve(stop, inner context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+func (a *Agent) serve(stop, inner context.Context, alarm Alarm) {
 	stopping := stop.Done()
 	for {
 		at := a.deadline()
-		arm(timer, at)
+		arm(alarm, at)
 		var ev Event
 		select {
-		case <-timer.C:
+		case <-alarm.Rings():
 		case <-a.wake:
 		case ev = <-a.events:
 		case <-stopping:
@@ -206,15 +211,15 @@ func (a *Agent) serve(stop, inner context.Context) {
 	}
 }
 
-// never is a timer's far future.
+// never is an alarm's far future.
 const never = 24 * time.Hour
 
-func arm(t *time.Timer, due time.Time) {
+func arm(alarm Alarm, due time.Time) {
 	if due.IsZero() {
-		t.Reset(never)
+		alarm.Set(never)
 		return
 	}
-	t.Reset(time.Until(due))
+	alarm.Set(time.Until(due))
 }
 
 // turn does what is due. Adverts come first: silence is judged only when none
@@ -231,6 +236,7 @@ func (a *Agent) turn(now time.Time) {
 		a.shutdown.advance(now)
 	}
 	a.sayHello(now)
+	a.sayRoutes(now)
 	a.publish(now)
 }
 
@@ -246,10 +252,12 @@ func (a *Agent) deadline() time.Time {
 	if a.shutdown != nil {
 		d = earliest(d, a.shutdown.deadline())
 	}
+	d = earliest(d, a.routesDeadline())
 	return earliest(d, earliest(earliest(a.renewAt, a.adoptBy), a.helloDeadline()))
 }
 
 func (a *Agent) handle(now time.Time, ev Event) {
+	a.touch(ev)
 	switch ev := ev.(type) {
 	case InterfaceChanged:
 		a.interfaceChanged(now, ev.Interface)
@@ -270,6 +278,10 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		if !ev.group.gone {
 			ev.group.probed(now, ev)
 		}
+	case reached:
+		if !ev.group.gone {
+			ev.group.reached(now, ev)
+		}
 	case claimed:
 		a.claimed(now, ev)
 	case checked:
@@ -282,10 +294,35 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		}
 	case keysRead:
 		a.keysRead(now, ev)
+	case SpeakerChanged:
+		a.speakerChanged(now, ev)
+	case pathProved:
+		if !ev.group.gone {
+			ev.group.pathProved(now, ev)
+		}
 	case requested:
 		ev.do()
 	default:
 		panic("agent: unhandled event")
+	}
+}
+
+// touch marks the groups whose deadline an event may change: its own group's,
+// where it is about one.
+func (a *Agent) touch(ev Event) {
+	switch ev := ev.(type) {
+	case applied:
+		ev.group.stale = true
+	case probed:
+		ev.group.stale = true
+	case reached:
+		ev.group.stale = true
+	case checked:
+		ev.group.stale = true
+	default:
+		for _, g := range a.groups {
+			g.stale = true
+		}
 	}
 }
 

@@ -341,5 +341,5 @@ func (a *Agent) noteRulesError(err error) {
 	a.rulesError = text
 }
 
-// count is a number of connections as counters have it.
-func count(n int) uint64 { return uint64(max(0, n)) } //nolint:gosec // not negative
+// tally is a number of connections as counters have it.
+func tally(n int) uint64 { return uint64(max(0, n)) } //nolint:gosec // not negative

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"net/netip"
+
+	"github.com/vipd/vipd/election/vrrp"
 )
 
 // Event is what the loop is told by edges and callers. The set is closed.
@@ -66,6 +68,14 @@ type probed struct {
 	err     error
 }
 
+// reached is the outcome of a question who hears this host.
+type reached struct {
+	group *group
+	of    netip.Addr
+	vrrp.Reached
+	err error
+}
+
 // claimed tells of another station that claims a VIP.
 type claimed struct {
 	link string
@@ -104,6 +114,7 @@ func (InterfacesKnown) event()  {}
 func (AddressRemoved) event()   {}
 func (applied) event()          {}
 func (carrierDone) event()      {}
+func (reached) event()          {}
 func (probed) event()           {}
 func (claimed) event()          {}
 func (checked) event()          {}

@@ -174,7 +174,15 @@ func (g *group) concludeShadow(now time.Time) {
 		result = HandoverReset
 	}
 	g.noteHandover(now, result)
-	g.why = cause{reason: election.HandoverEnded, detail: s.account(), told: true}
+	if g.shown.state == StateHandover {
+		g.why = cause{reason: election.HandoverEnded, detail: s.account()}
+	} else {
+		// A fault stays what the status tells.
+		g.agent.record(Entry{
+			Time: now, VIP: g.cfg.Name, From: g.shown.state, To: g.shown.state, Reason: election.HandoverEnded,
+			Detail: s.account(), Owner: g.owner(now), DurationSeconds: now.Sub(s.since).Seconds(),
+		})
+	}
 	g.log.Info("the handover ended", "detail", s.account(), "after", now.Sub(s.since).Round(time.Millisecond))
 	for _, op := range g.agent.drains {
 		for _, d := range op.groups {
@@ -272,11 +280,11 @@ func (g *group) carried(now time.Time, version uint64, done carriedGroup) {
 	s := &g.shadow
 	g.noteCarryError(done.err)
 	if done.stranded > 0 {
-		countIn(&g.counters.ConnectionsReset, EndStranded, count(done.stranded))
+		countIn(&g.counters.ConnectionsReset, EndStranded, tally(done.stranded))
 	}
 	if done.reset > 0 {
 		s.reset += done.reset
-		countIn(&g.counters.ConnectionsReset, done.cause, count(done.reset))
+		countIn(&g.counters.ConnectionsReset, done.cause, tally(done.reset))
 	}
 	if !s.casts() {
 		return

@@ -19,6 +19,7 @@ import (
 
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election"
+	"github.com/vipd/vipd/election/vrrp"
 	"github.com/vipd/vipd/health/counter"
 )
 
@@ -47,6 +48,8 @@ type node struct {
 	probe  feed[struct{}]
 	// log is what the daemon logged.
 	log record
+	// edges, if not nil, adds edges that most tests do without.
+	edges func(*Edges)
 }
 
 // record keeps what is written to it. Its lines belong to the segment's lock.
@@ -127,13 +130,16 @@ func (n *node) start() {
 		n.t.Fatal(err)
 	}
 	boot, secret := n.lan.random()
+	edges := Edges{
+		Sockets: p, Hellos: p, Addresses: p, Announcer: p, Prober: p,
+		Claims: p, Health: p, Files: p, Mark: n, Flows: p,
+	}
+	if n.edges != nil {
+		n.edges(&edges)
+	}
 	p.agent = New(Options{
 		Config: c, Path: "vipd.yaml", Version: "test", PID: 1, Load: n.load,
-		Boot: boot, Secret: secret, Keys: keys,
-		Edges: Edges{
-			Sockets: p, Hellos: p, Addresses: p, Announcer: p, Prober: p,
-			Claims: p, Health: p, Files: p, Mark: n, Flows: p,
-		},
+		Boot: boot, Secret: secret, Keys: keys, Edges: edges,
 		Log: slog.New(slog.NewTextHandler(output, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.name), LogLevel: &p.level,
 	})
 	go func() {
@@ -324,6 +330,25 @@ func (p *process) Knock(_ context.Context, _ string, _ netip.Addr, vip netip.Add
 		}
 	}
 	return mac, true, nil
+}
+
+// Reach implements Prober: 60 ms.
+func (p *process) Reach(ctx context.Context, _ string, of netip.Addr, _ [6]byte, third []netip.Addr) (vrrp.Reached, error) {
+	select {
+	case <-time.After(60 * time.Millisecond):
+	case <-ctx.Done():
+		return vrrp.Reached{}, ctx.Err()
+	}
+	found := vrrp.Reached{Other: vrrp.Silent, Asked: len(third)}
+	if p.lan.answerer(p.host, of) != "" {
+		found.Other = vrrp.Hears
+	}
+	for _, addr := range third {
+		if p.lan.answerer(p.host, addr) != "" {
+			found.Third++
+		}
+	}
+	return found, nil
 }
 
 // WatchClaims implements Claims.

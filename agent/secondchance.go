@@ -147,7 +147,7 @@ func (g *group) advertises(now time.Time, from netip.Addr) bool {
 	owner, _ := g.machine.Owner(now)
 	rival, _ := g.machine.Rival(now)
 	fresh := func(s vrrp.Sighting) bool {
-		return s.Addr == from && now.Sub(s.Heard) < vrrp.ActiveDownInterval(s.Interval, 0)
+		return s.Addr == from && now.Sub(s.Heard) < s.ActiveDownInterval(0)
 	}
 	return fresh(rival) || from != g.handover.silent && fresh(owner)
 }

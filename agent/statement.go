@@ -126,7 +126,7 @@ func (g *group) statement(now time.Time) peer.Statement {
 		Reason: string(s.reason), Drained: s.drained, Announced: s.announced,
 		Successor: s.successor, Predecessor: s.predecessor, Done: s.done,
 		Holders:     slices.DeleteFunc(holders, peer.ID.IsZero),
-		Connections: uint32(count(g.shadow.open.Own + g.shadow.open.Remote)), //nolint:gosec // fits
+		Connections: uint32(tally(g.shadow.open.Own + g.shadow.open.Remote)), //nolint:gosec // fits
 		Forwarded:   g.handover.passing.on, Grace: g.graceLeft(now), Digests: g.hello.digests,
 	}
 }

@@ -15,6 +15,7 @@ type Config struct {
 	AuthKeyFile string
 	Hello       Hello
 	VIPs        []VIP
+	BGP         BGP
 	Drain       Drain
 	Metrics     Metrics
 	Control     Control
@@ -59,19 +60,34 @@ type VIP struct {
 // Announce is how the network learns where a VIP is.
 type Announce string
 
-// AnnounceL2 announces by gratuitous ARP and unsolicited neighbour
-// advertisements on the VIP's interface.
-const AnnounceL2 Announce = "l2"
+const (
+	// AnnounceL2 announces by gratuitous ARP and unsolicited neighbour
+	// advertisements on the VIP's interface.
+	AnnounceL2 Announce = "l2"
+	// AnnounceBGP holds the VIP on lo and announces it to routers.
+	AnnounceBGP Announce = "bgp"
+	// AnnounceLocal holds the VIP on lo; another routing daemon of this host
+	// announces it.
+	AnnounceLocal Announce = "local"
+)
+
+// Routed tells whether the VIP is held on lo and reached by a route.
+func (a Announce) Routed() bool { return a == AnnounceBGP || a == AnnounceLocal }
 
 // Election is how nodes agree on an owner.
 type Election string
 
-// ElectionVRRP elects by VRRP adverts on the VIP's interface.
-const ElectionVRRP Election = "vrrp"
+const (
+	// ElectionVRRP elects by VRRP adverts on the VIP's interface.
+	ElectionVRRP Election = "vrrp"
+	// ElectionNone elects nobody: every node holds the VIP.
+	ElectionNone Election = "none"
+)
 
 // VRRP configures the election of one group (RFC 9568).
 type VRRP struct {
-	VRID              uint8
+	VRID uint8
+	// Version is that of the adverts sent: 3, or 2 (RFC 3768). Both are heard.
 	Version           int
 	AdvertInterval    time.Duration
 	Priority          uint8
@@ -83,6 +99,8 @@ type VRRP struct {
 	Peers     []netip.Addr
 	PeersFile string
 	Checksum  Checksum
+	// Password is that of version 2 adverts, at most 8 bytes; empty: none.
+	Password string
 }
 
 // Preempt is when a backup displaces a live owner of its own band.

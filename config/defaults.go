@@ -15,6 +15,7 @@ func defaultConfig() Config {
 	return Config{
 		Cluster:  "kubernetes",
 		Hello:    Hello{Enabled: true, Port: 9651},
+		BGP:      defaultBGP(),
 		Drain:    Drain{Timeout: 30 * time.Second, ShutdownTimeout: 4 * time.Second},
 		Metrics:  Metrics{Listen: "127.0.0.1:9650"},
 		Control:  Control{Socket: "/run/vipd/vipd.sock", Group: "vipd-admin"},
@@ -33,7 +34,6 @@ func defaultVIP() VIP {
 		Election: ElectionVRRP,
 		VRRP: VRRP{
 			Version:           3,
-			AdvertInterval:    100 * time.Millisecond,
 			Priority:          200,
 			UnhealthyPriority: 100,
 			Preempt:           PreemptBand,
@@ -67,6 +67,7 @@ func derive(c *Config, f *findings) {
 	for i := range c.VIPs {
 		deriveVIP(&c.VIPs[i], i, f)
 	}
+	deriveBGP(&c.BGP, f)
 }
 
 func deriveVIP(v *VIP, i int, f *findings) {
@@ -82,6 +83,9 @@ func deriveVIP(v *VIP, i int, f *findings) {
 		if v.Endpoint == "" {
 			v.Endpoint = netip.AddrPortFrom(v.Addresses[0], v.Port).String()
 		}
+	}
+	if !f.written(member(at, "vrrp.advert_interval")) {
+		v.VRRP.AdvertInterval = defaultInterval(v.VRRP.Version)
 	}
 	if !f.written(member(at, "health")) {
 		v.Health = []Check{defaultCheck()}

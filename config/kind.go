@@ -77,7 +77,7 @@ func truth() kind[bool] {
 }
 
 // number is a whole number from low to high.
-func number[V ~int | ~uint8 | ~uint16](low, high int) kind[V] {
+func number[V ~int | ~uint8 | ~uint16 | ~uint32](low, high int) kind[V] {
 	return kind[V]{
 		parse: func(s string) (V, error) {
 			n, err := decimal(s, low, high)
@@ -99,14 +99,6 @@ func refine[V any](k kind[V], say func(text string) error) kind[V] {
 		return parse(text)
 	}
 	return k
-}
-
-// notVersion2 names the version that is in use elsewhere.
-func notVersion2(text string) error {
-	if text == "2" {
-		return errors.New("2 is not supported by this version; use 3")
-	}
-	return nil
 }
 
 // decimal is a whole number from low to high. A leading zero is refused: YAML

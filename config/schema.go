@@ -41,6 +41,10 @@ func configKeys() []key[Config] {
 			value: sections(vipKeys, defaultVIP, func(c *Config) *[]VIP { return &c.VIPs }),
 		},
 		{
+			name:  "bgp",
+			value: section(bgpKeys, 0, func(c *Config) *BGP { return &c.BGP }),
+		},
+		{
 			name:  "drain",
 			value: section(drainKeys, yaml.FlowStyle, func(c *Config) *Drain { return &c.Drain }),
 		},
@@ -174,9 +178,9 @@ func vipKeys() []key[VIP] {
 		},
 		{
 			name: "announce",
-			value: one(choice([]Announce{AnnounceL2}, "bgp", "local"),
+			value: one(choice([]Announce{AnnounceL2, AnnounceBGP, AnnounceLocal}),
 				func(v *VIP) *Announce { return &v.Announce }),
-			effect: effect{group: AspectAnnouncing},
+			effect: effect{group: AspectElector},
 		},
 		{
 			name: "fence",
@@ -186,7 +190,7 @@ func vipKeys() []key[VIP] {
 		},
 		{
 			name: "election",
-			value: one(choice([]Election{ElectionVRRP}, "etcd", "none"),
+			value: one(choice([]Election{ElectionVRRP, ElectionNone}, "etcd"),
 				func(v *VIP) *Election { return &v.Election }),
 			effect: effect{group: AspectElector},
 		},
@@ -227,14 +231,13 @@ func vrrpKeys() []key[VRRP] {
 		},
 		{
 			name:   "version",
-			value:  one(refine(number[int](3, 3), notVersion2), func(v *VRRP) *int { return &v.Version }),
-			effect: effect{group: AspectElector},
+			value:  one(number[int](2, 3), func(v *VRRP) *int { return &v.Version }),
+			effect: effect{group: AspectParameters},
 		},
 		{
-			// RFC 9568 5.2.7: 12 bits of centiseconds.
-			name: "advert_interval",
-			value: one(duration(span{low: 10 * time.Millisecond, high: 4095 * 10 * time.Millisecond, step: 10 * time.Millisecond}),
-				func(v *VRRP) *time.Duration { return &v.AdvertInterval }),
+			// checkRhythm looks whether the version can say it.
+			name:   "advert_interval",
+			value:  one(duration(span{low: 0, high: time.Hour}), func(v *VRRP) *time.Duration { return &v.AdvertInterval }),
 			effect: effect{group: AspectParameters},
 		},
 		{
@@ -280,6 +283,11 @@ func vrrpKeys() []key[VRRP] {
 			value: one(choice([]Checksum{ChecksumAuto, ChecksumRFC9568, ChecksumPseudoHeader}),
 				func(v *VRRP) *Checksum { return &v.Checksum }),
 			effect: effect{group: AspectChecksum},
+		},
+		{
+			name:   "password",
+			value:  one(text(either(simplePassword)), func(v *VRRP) *string { return &v.Password }),
+			effect: effect{group: AspectParameters},
 		},
 	}
 }

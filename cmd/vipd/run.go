@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 	"github.com/vipd/vipd/agent"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control"
+	"github.com/vipd/vipd/internal/alarm"
 	"github.com/vipd/vipd/internal/drainmark"
 	"github.com/vipd/vipd/internal/follow"
 	"github.com/vipd/vipd/internal/instance"
@@ -53,7 +55,8 @@ func newRunCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return &exitError{exitUsage, err}
 			}
-			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadWithKeys, log: log, level: level}
+			useProcessors(loaded)
+			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadForRun, log: log, level: level, stderr: g.stderr}
 			return d.run(c.Context())
 		},
 	}
@@ -69,6 +72,8 @@ type daemon struct {
 	load  func() (*config.Config, error)
 	log   *slog.Logger
 	level *slog.LevelVar
+	// stderr takes the speaker's log.
+	stderr io.Writer
 }
 
 // run runs until ctx ends, and hands the VIPs over before it returns.
@@ -91,6 +96,11 @@ func (d daemon) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, announcer.Close()) }()
+	clock, err := alarm.New()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, clock.Close()) }()
 
 	flows, closeFlows := openFlows(d.log, memoryOf(d.config))
 	defer func() { err = errors.Join(err, closeFlows()) }()
@@ -104,13 +114,17 @@ func (d daemon) run(ctx context.Context) (err error) {
 		Edges: agent.Edges{
 			Sockets: sockets{ctx: inner, group: g}, Hellos: helloSockets{ctx: inner, group: g, log: d.log}, Addresses: holder, Announcer: announcer,
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
-			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows,
+			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows, Alarm: clock,
 		},
 		Log: d.log, LogLevel: d.level,
 	}
 	_, _ = rand.Read(options.Boot[:]) // it never fails: without randomness the program ends
 	_, _ = rand.Read(options.Secret[:])
-	a := agent.New(options)
+	var a *agent.Agent
+	client := d.speakerOf(func(ev agent.SpeakerChanged) { a.Post(inner, ev) })
+	options.Edges.Speaker, options.Edges.Paths = client, paths{}
+	a = agent.New(options)
+	g.Go(func() error { return client.Run(inner) })
 	g.Go(func() error { return watchInterfaces(inner, a) })
 	g.Go(func() error { return d.signals(inner, a) })
 	g.Go(func() error { d.supervise(inner, a); return nil })
