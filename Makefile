@@ -47,7 +47,7 @@ test: deps build ## every test, with real peers
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
 	$(GO) test $$($(GO) list ./... | grep -v -e /flow$$ -e internal/lab -e internal/e2e -e internal/interop -e internal/moves -e internal/machines)
-	$(GO) test -race -short ./agent ./control ./election/... ./metrics
+	$(GO) test -race -short ./agent ./control ./election/... ./metrics ./systemd ./internal/logqueue
 	scripts/test-network $(NETWORK)
 
 .PHONY: e2e

@@ -40,8 +40,9 @@ func (l *logind) Inhibit(what, who, _, mode string) (dbus.UnixFD, *dbus.Error) {
 		l.t.Error(err)
 		return 0, dbus.MakeFailedError(err)
 	}
+	other := dbus.UnixFD(theirs.Fd())
 	l.taken <- pipe{ours, theirs}
-	return dbus.UnixFD(theirs.Fd()), nil
+	return other, nil
 }
 
 func (l *logind) prepareForShutdown(goesDown bool) {

@@ -106,7 +106,8 @@ func TestLinesThatNobodyTookAreToldWhenSomebodyDoes(t *testing.T) {
 }
 
 func TestLevelsAreTheHandlers(t *testing.T) {
-	h := New().Handler(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var written bytes.Buffer
+	h := New().Handler(slog.NewTextHandler(&written, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if h.Enabled(t.Context(), slog.LevelInfo) || !h.Enabled(t.Context(), slog.LevelWarn) {
 		t.Error("the level is not the inner handler's")
 	}

@@ -20,6 +20,7 @@ func TestMachines(t *testing.T) {
 	r.part("one line of configuration, before kubeadm init: somebody holds the VIP", beforeKubeadm)
 	r.part("what runs, runs as a user with two capabilities", unprivileged)
 	r.part("kubeadm init: every node gets healthy by itself", kubeadmInit)
+	r.part("a command that checks health has no capability at all", harmlessCheck)
 	r.plannedMoves()
 	r.part("the journal has fields, and no second time", journal)
 	r.accidents()
@@ -111,6 +112,32 @@ func kubeadmInit(r *rack) {
 	r.settle()
 }
 
+// harmlessCheck gives a backup a check that is healthy only if its process can do
+// nothing. It runs where vipd's own sandbox lets it.
+func harmlessCheck(r *rack) {
+	backup := r.others(r.settle())[0]
+	good, err := os.ReadFile(backup.Path(configFile))
+	r.must(err)
+	r.write(backup, configFile, fmt.Sprintf(`vips:
+  - addresses: [%s]
+    health: [{type: exec, name: harmless, interval: 100ms, command: [/bin/sh, -c, "! grep -E '^Cap(Prm|Eff|Amb):.*[1-9a-f]' /proc/self/status"]}]
+`, lab.VIP4()), 0o644)
+	r.run(backup, "systemctl", "reload", "vipd")
+	r.await("a verdict of the command", func(ctx context.Context) error {
+		status, err := backup.status(ctx)
+		if err != nil {
+			return err
+		}
+		if h := status.VIPs[0].Health; len(h) != 1 || h[0].Name != "harmless" || !h[0].Healthy {
+			return fmt.Errorf("checks: %+v", h)
+		}
+		return nil
+	})
+	r.write(backup, configFile, string(good), 0o644)
+	r.run(backup, "systemctl", "reload", "vipd")
+	r.settle()
+}
+
 func wrongConfiguration(r *rack) {
 	backup := r.others(r.settle())[0]
 	good, err := os.ReadFile(backup.Path(configFile))
@@ -119,7 +146,7 @@ func wrongConfiguration(r *rack) {
 
 	// A reload keeps what it has, and says so.
 	r.run(backup, "systemctl", "reload", "vipd")
-	r.awaitShown(backup, "vipd", "StatusText", "vip1: backup, owner "+r.settle().Addr4.String()+"; the last reload failed, see vipd check")
+	r.awaitShown(backup, "vipd", "StatusText", "*, owner "+r.settle().Addr4.String()+"; the last reload failed, see vipd check")
 
 	if _, err := backup.Run(r.ctx(), "systemctl", "restart", "vipd"); err == nil {
 		r.t.Error("a wrong configuration is no error of systemctl restart")
@@ -168,9 +195,9 @@ func removePackage(r *rack) {
 // gone checks that nothing is left of some files.
 func (r *rack) gone(m *Machine, paths ...string) {
 	r.t.Helper()
-	for _, path := range paths {
-		if _, err := m.Run(r.ctx(), "test", "!", "-e", path); err != nil {
-			r.t.Errorf("%s is still on %s", path, m)
+	for _, p := range paths {
+		if _, err := m.Run(r.ctx(), "test", "!", "-e", p); err != nil {
+			r.t.Errorf("%s is still on %s", p, m)
 		}
 	}
 }

@@ -2,10 +2,12 @@ package machines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -215,15 +217,19 @@ func (r *rack) await(what string, cond func(ctx context.Context) error) {
 	r.must(lab.AwaitEvery(ctx, poll, what, func() error { return cond(ctx) }))
 }
 
-// awaitShown waits until a unit's property has a value.
-func (r *rack) awaitShown(m *Machine, unit, property, want string) {
+// awaitShown waits until a unit's property matches a pattern (path.Match).
+func (r *rack) awaitShown(m *Machine, unit, property, pattern string) {
 	r.t.Helper()
-	r.await(fmt.Sprintf("%s=%s of %s on %s", property, want, unit, m), func(ctx context.Context) error {
+	r.await(fmt.Sprintf("%s=%s of %s on %s", property, pattern, unit, m), func(ctx context.Context) error {
 		out, err := m.Run(ctx, "systemctl", "show", "--value", "--property="+property, unit)
-		if got := strings.TrimSpace(out); err == nil && got != want {
-			err = fmt.Errorf("it is %q", got)
+		if err != nil {
+			return err
 		}
-		return err
+		got := strings.TrimSpace(out)
+		if ok, err := path.Match(pattern, got); err != nil || !ok {
+			return errors.Join(fmt.Errorf("it is %q", got), err)
+		}
+		return nil
 	})
 }
 
@@ -235,8 +241,8 @@ func (m *Machine) status(ctx context.Context) (agent.Status, error) {
 }
 
 // agree waits until one machine owns the VIP, in its daemon's words and in its
-// kernel, and the others are backups, all of them healthy or none. It returns the
-// owner.
+// kernel, and the others are backups, open connections or not, all of them healthy
+// or none. It returns the owner.
 func (r *rack) agree(healthy bool) (owner *Machine) {
 	r.t.Helper()
 	r.await("one owner and two backups", func(ctx context.Context) (err error) {
@@ -268,12 +274,12 @@ func (r *rack) owner(ctx context.Context, healthy bool) (*Machine, error) {
 			return nil, fmt.Errorf("%s and %s own the VIP", owner, m)
 		case v.State == agent.StateOwner:
 			owner = m
-		case v.State != agent.StateBackup:
+		case v.State != agent.StateBackup && v.State != agent.StateHandover:
 			return nil, fmt.Errorf("%s is %s", m, v.State)
 		}
 	}
 	if owner == nil {
-		return nil, fmt.Errorf("nobody owns the VIP")
+		return nil, errors.New("nobody owns the VIP")
 	}
 	return owner, nil
 }
