@@ -11,7 +11,7 @@ RUNS     ?= 5
 
 # Packages whose tests make network namespaces and run real peers: one at a
 # time, so that they do not wait for each other's processor.
-NETWORK := ./flow ./internal/lab/... ./internal/e2e/... ./internal/moves/...
+NETWORK := ./flow ./internal/lab/... ./internal/e2e/... ./internal/interop ./internal/moves
 
 .DEFAULT_GOAL := build
 
@@ -41,7 +41,7 @@ check: ## the fast part: format, vet, unit tests
 test: deps build ## every test, with real peers
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
-	$(GO) test $$($(GO) list ./... | grep -v -e /flow$$ -e internal/lab -e internal/e2e -e internal/moves)
+	$(GO) test $$($(GO) list ./... | grep -v -e /flow$$ -e internal/lab -e internal/e2e -e internal/interop -e internal/moves)
 	$(GO) test -race -short ./agent ./control ./election/... ./metrics
 	scripts/test-network $(NETWORK)
 
@@ -53,6 +53,8 @@ e2e: deps build ## the end-to-end tests only
 bench: deps build ## vipd beside keepalived in one run, and the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./election/... ./agent/...
 	$(BIN)/viplab bench --vipd $(BIN)/vipd --runs $(RUNS)
+	$(BIN)/viplab scale --vipd $(BIN)/vipd
+	$(BIN)/viplab busy --vipd $(BIN)/vipd
 	$(BIN)/viplab moves --vipd $(BIN)/vipd --runs $(RUNS)
 
 .PHONY: fuzz

@@ -71,7 +71,8 @@ const ElectionVRRP Election = "vrrp"
 
 // VRRP configures the election of one group (RFC 9568).
 type VRRP struct {
-	VRID              uint8
+	VRID uint8
+	// Version is that of the adverts sent: 3, or 2 (RFC 3768). Both are heard.
 	Version           int
 	AdvertInterval    time.Duration
 	Priority          uint8
@@ -83,6 +84,8 @@ type VRRP struct {
 	Peers     []netip.Addr
 	PeersFile string
 	Checksum  Checksum
+	// Password is that of version 2 adverts, at most 8 bytes; empty: none.
+	Password string
 }
 
 // Preempt is when a backup displaces a live owner of its own band.

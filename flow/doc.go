@@ -20,7 +20,7 @@
 // what they do hangs on set elements, which expire by themselves, as the
 // addresses on lo do. A killed process leaves a table that does nothing.
 //
-// README.md beside it explains the rules with a picture of the packets.
+// docs/handover.md explains the rules with a picture of the packets.
 //
 // Sockets are opened by [New], by [Flow.Watch], and anew after a transaction that
 // the kernel refused, in the network namespace of the calling thread.

@@ -45,6 +45,7 @@ func TestExitCodes(t *testing.T) {
 		{"completion for fish", nil, "completion fish", exitDone, ""},
 		{"completion for powershell", nil, "completion powershell", exitDone, ""},
 		{"version", nil, "version", exitDone, ""},
+		{"version as a flag", nil, "--version", exitDone, ""},
 
 		{"check of a good file", nil, "check --config CONFIG", exitDone, ""},
 		{"check of a bad file", nil, "check --config BAD", exitUsage, "BAD:2: nodes: "},

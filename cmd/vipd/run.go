@@ -17,6 +17,7 @@ import (
 	"github.com/vipd/vipd/agent"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control"
+	"github.com/vipd/vipd/internal/alarm"
 	"github.com/vipd/vipd/internal/drainmark"
 	"github.com/vipd/vipd/internal/follow"
 	"github.com/vipd/vipd/internal/instance"
@@ -44,7 +45,8 @@ func newRunCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return &exitError{exitUsage, err}
 			}
-			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadWithKeys, log: log, level: level}
+			useProcessors(loaded)
+			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadForRun, log: log, level: level}
 			return d.run(c.Context())
 		},
 	}
@@ -93,6 +95,11 @@ func (d daemon) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, announcer.Close()) }()
+	clock, err := alarm.New()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, clock.Close()) }()
 
 	flows, closeFlows := openFlows(d.log, memoryOf(d.config))
 	defer func() { err = errors.Join(err, closeFlows()) }()
@@ -106,7 +113,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 		Edges: agent.Edges{
 			Sockets: sockets{ctx: inner, group: g}, Hellos: helloSockets{ctx: inner, group: g, log: d.log}, Addresses: holder, Announcer: announcer,
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
-			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows,
+			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows, Alarm: clock,
 		},
 		Log: d.log, LogLevel: d.level,
 	}

@@ -77,8 +77,8 @@ func steps() []step {
 // nothingLost is the promise of a planned move.
 func nothingLost(_ context.Context, _ *scene.Scene, o scene.Outcome) verdict {
 	return verdict{
-		text: fmt.Sprintf("no new request fails after %s's announcement (%d did)", o.Successor, o.FailedAfterAnnounced),
-		kept: !o.Announced.IsZero() && o.FailedAfterAnnounced == 0,
+		text: fmt.Sprintf("no request fails and no open connection breaks (%d and %d did)", o.Seen.Failed, o.Seen.Broken),
+		kept: !o.Announced.IsZero() && o.Seen.Failed == 0 && o.Seen.Broken == 0,
 	}
 }
 
@@ -95,8 +95,8 @@ func within(bound time.Duration) judge {
 // stays is the promise that a host which comes back moves nothing.
 func stays(o scene.Outcome, owner *lab.Host, seen measure.Report) verdict {
 	return verdict{
-		text: fmt.Sprintf("%s keeps the VIP and no request fails", o.Successor),
-		kept: owner == o.Successor && seen.Failed == 0,
+		text: fmt.Sprintf("%s keeps the VIP, no request fails and no open connection breaks", o.Successor),
+		kept: owner == o.Successor && seen.Failed == 0 && seen.Broken == 0,
 	}
 }
 
