@@ -135,7 +135,7 @@ func moveCells(r MoveResult) []string {
 		served += fmt.Sprintf(" (%d failed)", n)
 	}
 	stall := "-"
-	allBroke := func(m Move) bool { return m.Seen.Broken == m.Seen.Streams }
+	allBroke := func(m Move) bool { return m.Seen.Broken >= moveStreams }
 	if lived := slices.DeleteFunc(slices.Clone(r.Moves), allBroke); len(lived) > 0 {
 		stall = pair(each(lived, stallOf))
 	}
