@@ -36,6 +36,7 @@ func (g *group) want(now time.Time, h vrrp.Hold) {
 	g.pardonAt = time.Time{}
 	g.attempt, g.afterSilence = h.Attempt, h.AfterSilence
 	g.agent.carrier.resume()
+	g.route.stay()
 	g.lead(now, h.AfterSilence)
 	o := order{hold: true, announce: true, reseat: true, attempt: h.Attempt}
 	// Where nobody is passed on to, clients do not wait for rules.
@@ -55,7 +56,8 @@ func (g *group) release(now time.Time) {
 	if g.fitness.unheld != "" && g.pardonAt.IsZero() {
 		g.pardonAt = now.Add(unheldPardon)
 	}
-	if g.link == nil {
+	g.route.stay()
+	if g.seat() == "" {
 		g.dropShadow(now, EndUnkept)
 		return
 	}
@@ -91,7 +93,7 @@ func (g *group) leftBehind() bool {
 // order completes and sends an order to hold.
 func (g *group) order(now time.Time, o order) {
 	g.refreshAt, g.retryAt = time.Time{}, time.Time{}
-	if g.link == nil {
+	if g.seat() == "" {
 		return
 	}
 	o.lifetime = g.cfg.Fence
@@ -107,7 +109,7 @@ func (g *group) send(now time.Time, o order) {
 	g.serial++
 	o.serial = g.serial
 	o.rulesBy = now.Add(rulesWait)
-	o.placed = placed{interfaceName: g.link.name, addrs: slices.Clone(g.cfg.Addresses)}
+	o.placed = placed{interfaceName: g.seat(), addrs: slices.Clone(g.cfg.Addresses)}
 	g.agent.applier.put(g, o)
 }
 
@@ -164,7 +166,9 @@ func (g *group) holding(now time.Time, done applied) {
 	g.noteAnnounced(done)
 	if o.announce && o.attempt != 0 {
 		g.tookAt = now
-		g.announcements.begin(now, g.announceAgain(now))
+		if !g.cfg.Announce.Routed() {
+			g.announcements.begin(now, g.announceAgain(now))
+		}
 	}
 	if g.fitness.setHolding("") {
 		g.judge(now)
@@ -262,7 +266,7 @@ func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 // addressRemoved puts a VIP back that someone took off.
 func (a *Agent) addressRemoved(now time.Time, ev AddressRemoved) {
 	for _, g := range a.groups {
-		if !g.holds() || g.link.name != ev.Interface || !slices.Contains(g.held, ev.Addr) {
+		if !g.holds() || g.seat() != ev.Interface || !slices.Contains(g.held, ev.Addr) {
 			continue
 		}
 		if g.unheldSince.IsZero() {
@@ -276,7 +280,7 @@ func (a *Agent) addressRemoved(now time.Time, ev AddressRemoved) {
 // just after, that is the former owner or another candidate.
 func (a *Agent) claimed(now time.Time, ev claimed) {
 	for _, g := range a.groups {
-		if !g.wanted || g.link.name != ev.link || !slices.Contains(g.cfg.Addresses, ev.addr) {
+		if !g.wanted || g.seat() != ev.link || !slices.Contains(g.cfg.Addresses, ev.addr) {
 			continue
 		}
 		if !g.machine.Owns() || now.Sub(g.tookAt) < defenceDelay {

@@ -57,12 +57,14 @@ type Agent struct {
 	links      map[string]*link
 	interfaces map[string]Interface
 	// view is interfaces as configuration looks at them; nil: to be made anew.
-	view     []config.Interface
-	known    bool
-	drained  Drained
-	cluster  cluster
-	drains   []*drain
-	shutdown *shutdown
+	view    []config.Interface
+	known   bool
+	drained Drained
+	cluster cluster
+	// announcing is about routes.
+	announcing announcing
+	drains     []*drain
+	shutdown   *shutdown
 	// abilities are the kernel's for open connections; rulesError is what it
 	// refused last, and renewAt when it has to hear again of what it keeps up.
 	abilities  Abilities
@@ -107,7 +109,7 @@ func New(o Options) *Agent {
 		discarded:  map[string]uint64{},
 		cluster:    newCluster(o),
 	}
-	a.applier = newApplier(o.Edges, a.carrier)
+	a.applier = newApplier(o.Edges.onSegments(), a.carrier)
 	a.watch()
 	a.last.Store(&Status{Schema: Schema, Node: o.Config.Node, Version: o.Version, PID: o.PID, Config: o.Path, VIPs: []VIPStatus{}, Peers: []PeerStatus{}})
 	return a
@@ -234,6 +236,7 @@ func (a *Agent) turn(now time.Time) {
 		a.shutdown.advance(now)
 	}
 	a.sayHello(now)
+	a.sayRoutes(now)
 	a.publish(now)
 }
 
@@ -249,6 +252,7 @@ func (a *Agent) deadline() time.Time {
 	if a.shutdown != nil {
 		d = earliest(d, a.shutdown.deadline())
 	}
+	d = earliest(d, a.routesDeadline())
 	return earliest(d, earliest(earliest(a.renewAt, a.adoptBy), a.helloDeadline()))
 }
 
@@ -290,6 +294,12 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		}
 	case keysRead:
 		a.keysRead(now, ev)
+	case SpeakerChanged:
+		a.speakerChanged(now, ev)
+	case pathProved:
+		if !ev.group.gone {
+			ev.group.pathProved(now, ev)
+		}
 	case requested:
 		ev.do()
 	default:

@@ -235,6 +235,7 @@ func (op *drain) add(now time.Time, g *group) {
 	})
 	if g.machine.Owns() {
 		op.say(now, g, "draining; serving on until a successor is heard")
+		g.beginPath(now)
 		if n, m := g.successor(); n != nil {
 			op.say(now, g, "%s (%v) is asked to take over", n.Name, m.Source)
 		}
@@ -264,6 +265,9 @@ func (op *drain) timeout() time.Time {
 
 // unproven is why a drain that waited in vain did.
 func (op *drain) unproven() string {
+	if why := op.pathless(); why != "" {
+		return why
+	}
 	for _, g := range op.groups {
 		if !g.finished && !g.machine.Owns() && g.proof.missing != "" {
 			return "another node took the VIP over, but is not proven to serve: " + g.proof.missing
@@ -295,13 +299,17 @@ func (op *drain) deadline() time.Time {
 			continue
 		}
 		if !g.waitUntil.IsZero() || !g.machine.Owns() {
-			d = earliest(d, g.proof.deadline())
+			d = earliest(earliest(d, g.pathDeadline()), g.proof.deadline())
 			if g.shadow.cause == "" {
 				d = earliest(d, g.waitUntil)
 			}
 			continue
 		}
-		d = earliest(d, g.escalateAt)
+		if g.everywhere() {
+			d = earliest(d, g.pathDeadline())
+		} else {
+			d = earliest(d, g.escalateAt)
+		}
 		if op.request.Force {
 			d = earliest(d, g.forceAt)
 		}
@@ -381,6 +389,10 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 	if g.gone {
 		g.finished = true
 		op.say(now, g.group, "the configuration does not have it any more")
+		return
+	}
+	if g.everywhere() {
+		g.advanceEverywhere(now, op)
 		return
 	}
 	if g.machine.Owns() {

@@ -23,6 +23,9 @@ type Edges struct {
 	Files     FileFollower
 	Mark      DrainMark
 	Flows     Flows
+	// Speaker is nil where there is none; Paths goes with it.
+	Speaker Speaker
+	Paths   Paths
 	// Alarm wakes the loop; nil: a timer of package time does, which costs an
 	// idle daemon more.
 	Alarm Alarm

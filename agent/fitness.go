@@ -171,6 +171,7 @@ func (f *fitness) note(now time.Time, r ProbeResult) bool {
 func (g *group) judge(now time.Time) {
 	healthy, why := g.fitness.healthy(), g.fitness.why()
 	g.fitness.told = why
+	g.route.judge(now, healthy)
 	if healthy {
 		g.log.Info("this node is healthy for the VIP", "detail", why)
 	} else {

@@ -18,7 +18,7 @@ type group struct {
 	agent   *Agent
 	log     *slog.Logger
 	cfg     config.VIP
-	machine *vrrp.Machine
+	machine elector
 	link    *link
 	own     netip.Addr
 	// fault is why the group cannot be served; without a reason: it can.
@@ -29,6 +29,10 @@ type group struct {
 	fitness       fitness
 	announcements announcements
 	defence       defence
+	// route is how the group is announced by BGP, if it is.
+	route route
+	// path is what a drain knows of other paths.
+	path pathProof
 
 	// wanted: the addresses are to be on this node. attempt and afterSilence
 	// are the machine's Hold.
@@ -113,7 +117,8 @@ func (a *Agent) addGroup(now time.Time, v config.VIP) *group {
 		counters: newCounters(),
 		shown:    shown{state: StateInit, reason: election.Startup, since: now},
 	}
-	g.machine = vrrp.New(g.prepare(), true)
+	g.machine = g.newElector()
+	g.route.configure(a.config.BGP)
 	g.announcements = announcements{burst: v.GARP.Burst, refresh: v.GARP.Refresh}
 	g.fitness = newFitness(now, v)
 	a.groups = append(a.groups, g)
@@ -139,6 +144,9 @@ func (a *Agent) removeGroup(now time.Time, g *group) {
 	}
 	g.gone = true
 	g.dropShadow(now, EndUnkept)
+	if !g.route.leaveAt.IsZero() {
+		g.release(now)
+	}
 	g.unlink()
 	g.fitness.stop()
 	g.endFollowing()
@@ -231,6 +239,9 @@ func (g *group) workOutDeadline() time.Time {
 	if g.holds() {
 		d = earliest(d, g.announcements.deadline())
 	}
+	if g.cfg.Announce == config.AnnounceBGP {
+		d = earliest(d, g.route.deadline())
+	}
 	return d
 }
 
@@ -254,6 +265,7 @@ func (g *group) tick(now time.Time) {
 	}
 	g.tickAddresses(now)
 	g.tickAnnouncements(now)
+	g.tickRoute(now)
 	g.tickShadow(now)
 }
 
@@ -272,7 +284,7 @@ func (g *group) perform(now time.Time, act vrrp.Action) {
 	case vrrp.Hold:
 		g.want(now, act)
 	case vrrp.Release:
-		g.release(now)
+		g.retire(now)
 	case vrrp.Defend:
 		g.meetRival(now)
 		g.attacked(now)
@@ -339,6 +351,11 @@ func (g *group) report(now time.Time, r vrrp.Report) {
 
 // probe asks the segment for each address; any answer counts.
 func (g *group) probe(attempt uint64) {
+	if g.cfg.Announce.Routed() {
+		// Routers know; the segment does not.
+		g.agent.spawn(func(ctx context.Context) { g.agent.Post(ctx, probed{group: g, attempt: attempt}) })
+		return
+	}
 	if g.link == nil {
 		return
 	}

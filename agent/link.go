@@ -99,6 +99,10 @@ func (g *group) relink(now time.Time, moved election.Reason) {
 		return
 	}
 	g.rejoinAt = time.Time{}
+	if g.everywhere() {
+		g.relinkEverywhere(now)
+		return
+	}
 	i, own, fault := g.place()
 	if g.link != nil && g.link.name != i.Name {
 		detail := "the VIP is not to be on " + g.link.name + " any more"
@@ -164,16 +168,24 @@ func (g *group) place() (i Interface, own netip.Addr, fault cause) {
 			return i, own, cause{reason: election.TrackedInterface, detail: t + " is down or has no link"}
 		}
 	}
-	for _, a := range i.Addresses {
-		if slices.Contains(g.cfg.Addresses, a.Prefix.Addr()) && !a.Prefix.IsSingleIP() {
-			return i, own, cause{reason: election.AddressConflict, detail: fmt.Sprintf("%v is configured on %s as the node's own address; a VIP must be an address that no node has", a.Prefix, name)}
-		}
+	if fault, ok := g.conflict(i); ok {
+		return i, own, fault
 	}
 	own = g.chooseOwn(i)
 	if !own.IsValid() {
 		return i, own, cause{reason: election.NoAddress, detail: fmt.Sprintf("%s has no %s of its own to advertise from", name, g.wantedAddress())}
 	}
 	return i, own, cause{}
+}
+
+// conflict tells whether a VIP of the group is the node's own address on i.
+func (g *group) conflict(i Interface) (fault cause, ok bool) {
+	for _, a := range i.Addresses {
+		if slices.Contains(g.cfg.Addresses, a.Prefix.Addr()) && !a.Prefix.IsSingleIP() {
+			return cause{reason: election.AddressConflict, detail: fmt.Sprintf("%v is configured on %s as the node's own address; a VIP must be an address that no node has", a.Prefix, i.Name)}, true
+		}
+	}
+	return cause{}, false
 }
 
 // host is what configuration needs to know of the interfaces.

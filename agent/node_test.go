@@ -48,6 +48,8 @@ type node struct {
 	probe  feed[struct{}]
 	// log is what the daemon logged.
 	log record
+	// edges, if not nil, adds edges that most tests do without.
+	edges func(*Edges)
 }
 
 // record keeps what is written to it. Its lines belong to the segment's lock.
@@ -128,13 +130,16 @@ func (n *node) start() {
 		n.t.Fatal(err)
 	}
 	boot, secret := n.lan.random()
+	edges := Edges{
+		Sockets: p, Hellos: p, Addresses: p, Announcer: p, Prober: p,
+		Claims: p, Health: p, Files: p, Mark: n, Flows: p,
+	}
+	if n.edges != nil {
+		n.edges(&edges)
+	}
 	p.agent = New(Options{
 		Config: c, Path: "vipd.yaml", Version: "test", PID: 1, Load: n.load,
-		Boot: boot, Secret: secret, Keys: keys,
-		Edges: Edges{
-			Sockets: p, Hellos: p, Addresses: p, Announcer: p, Prober: p,
-			Claims: p, Health: p, Files: p, Mark: n, Flows: p,
-		},
+		Boot: boot, Secret: secret, Keys: keys, Edges: edges,
 		Log: slog.New(slog.NewTextHandler(output, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.name), LogLevel: &p.level,
 	})
 	go func() {

@@ -53,7 +53,12 @@ func (proved) event() {}
 func (g *drainedGroup) prove(now time.Time, op *drain, owner netip.Addr) bool {
 	p := &g.proof
 	switch {
-	case p.of == owner || op.request.Force || g.link == nil:
+	case p.of == owner || op.request.Force:
+		return true
+	case g.cfg.Announce.Routed():
+		g.seekPath(now)
+		return g.path.proved
+	case g.link == nil:
 		return true
 	case p.asking || !p.askAt.IsZero():
 		return false

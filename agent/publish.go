@@ -141,6 +141,7 @@ func (a *Agent) status(now time.Time) Status {
 		s.VIPs = append(s.VIPs, g.status(now))
 	}
 	s.Hello, s.Peers = a.helloStatus(now), a.peerStatuses(now)
+	s.BGP = a.bgpStatus()
 	var since time.Time
 	if since, s.Drained = a.drainedSince(); s.Drained {
 		s.DrainedSince = since.UTC().Format(time.RFC3339)

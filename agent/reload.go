@@ -57,6 +57,7 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 	a.config, a.drained = next, renamed(a.drained, diff)
 	a.watch()
 	a.reviseHello(now, keyed)
+	a.reviseRoutes()
 	for _, name := range diff.Removed {
 		a.removeGroup(now, groups[name])
 	}
@@ -160,10 +161,10 @@ func (g *group) rehold(now time.Time, change config.GroupChange) {
 	// it is told when it goes on.
 	o := order{hold: g.machine.State() != vrrp.Listening, announce: true}
 	if len(change.AddressesRemoved) > 0 {
-		o.drop = []placed{{interfaceName: g.link.name, addrs: change.AddressesRemoved}}
+		o.drop = []placed{{interfaceName: g.seat(), addrs: change.AddressesRemoved}}
 	}
 	g.order(now, o)
-	if len(change.AddressesAdded) > 0 && g.holds() {
+	if len(change.AddressesAdded) > 0 && g.holds() && !g.cfg.Announce.Routed() {
 		g.announcements.begin(now, time.Time{})
 	}
 }

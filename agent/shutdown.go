@@ -44,6 +44,9 @@ func (a *Agent) beginShutdown(now time.Time) {
 	for _, g := range a.groups {
 		if g.machine.Owns() {
 			wait := min(budget/2, max(stopWaitMin, escalateIntervals*g.cfg.VRRP.AdvertInterval))
+			if g.everywhere() {
+				wait = min(budget/2, a.config.BGP.Leaving.Wait) / 2
+			}
 			s.steps = append(s.steps, stopStep{group: g, resignAt: now.Add(wait), giveUp: now.Add(2 * wait)})
 			g.log.Info("stopping; serving on until a successor is heard", "at most", 2*wait)
 		}
@@ -78,6 +81,7 @@ func (s *shutdown) advance(now time.Time) {
 			step.group.step(now, vrrp.SetDuty{Duty: vrrp.Resign, Reason: election.Shutdown})
 		}
 		why, nobody := step.group.nobodyCan(now)
+		nobody = nobody && !step.group.everywhere()
 		if end := earliest(step.giveUp, s.endsAt); !step.left && (nobody || !now.Before(end)) {
 			step.left = true
 			step.group.leave(now, why)
@@ -95,6 +99,10 @@ func (s *shutdown) over(now time.Time) bool {
 
 // leave ends an ownership that nobody took over.
 func (g *group) leave(now time.Time, why string) {
+	if g.everywhere() {
+		g.step(now, vrrp.Abandon{Reason: election.Shutdown})
+		return
+	}
 	if g.cfg.Fence > 0 {
 		g.log.Warn("nobody took the VIP over; it stays on this node until the kernel removes it", "within", g.cfg.Fence, "addresses", g.cfg.Addresses, "peers", why)
 		return

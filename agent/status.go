@@ -28,6 +28,8 @@ type Status struct {
 	// in VIPs.
 	Hello HelloStatus  `json:"hello"`
 	Peers []PeerStatus `json:"peers"`
+	// BGP is empty of neighbours where none are configured.
+	BGP BGPStatus `json:"bgp"`
 }
 
 // State is a VIP group's state on this node.

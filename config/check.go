@@ -21,6 +21,7 @@ func check(c *Config, f *findings) {
 	checkOverlap(c.VIPs, f)
 	checkVRIDs(c.VIPs, f)
 	checkHello(c, f)
+	checkBGP(c, f)
 	for i := range c.VIPs {
 		checkGroup(&c.VIPs[i], element("vips", i), f)
 		checkPeers(c.VIPs, i, f)
@@ -75,7 +76,7 @@ type router struct {
 func checkVRIDs(vips []VIP, f *findings) {
 	seen := map[router]int{}
 	for i, v := range vips {
-		if v.VRRP.VRID == 0 || !carrier(v).IsValid() {
+		if v.Election != ElectionVRRP || v.VRRP.VRID == 0 || !carrier(v).IsValid() {
 			continue
 		}
 		r := router{v.Interface, carrier(v).Is6(), v.VRRP.VRID}
@@ -104,7 +105,8 @@ func carrier(v VIP) netip.Addr {
 func checkGroup(v *VIP, at string, f *findings) {
 	checkAddresses(v, at, f)
 	checkLinks(v, at, f)
-	if carrier(*v).IsValid() && v.VRRP.VRID == 0 {
+	checkAxes(v, at, f)
+	if v.Election == ElectionVRRP && carrier(*v).IsValid() && v.VRRP.VRID == 0 {
 		f.add(member(at, "vrrp.vrid"), "the last byte of %s is 0, which is no VRID; write one of 1 to 255", carrier(*v))
 	}
 	if v.VRRP.PreemptDelay > 0 && v.VRRP.Preempt != PreemptAlways {
@@ -125,10 +127,10 @@ func checkAddresses(v *VIP, at string, f *findings) {
 }
 
 func checkLinks(v *VIP, at string, f *findings) {
-	if v.Interface == "lo" {
-		f.add(member(at, "interface"), "lo has no neighbours to announce to; write the interface of the subnet")
+	if v.Interface == "lo" && v.Election != ElectionNone {
+		f.add(member(at, "interface"), "lo has no neighbours to advertise to; write the interface of the subnet")
 	}
-	if a := carrier(*v); a.Is6() && a.IsLinkLocalUnicast() && v.Interface == "" {
+	if a := carrier(*v); a.Is6() && a.IsLinkLocalUnicast() && v.Interface == "" && v.Announce == AnnounceL2 {
 		f.add(member(at, "interface"), "%s is link-local, which every interface has a subnet for; write the interface", a)
 	}
 	seen := map[string]bool{}

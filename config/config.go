@@ -15,6 +15,7 @@ type Config struct {
 	AuthKeyFile string
 	Hello       Hello
 	VIPs        []VIP
+	BGP         BGP
 	Drain       Drain
 	Metrics     Metrics
 	Control     Control
@@ -59,15 +60,29 @@ type VIP struct {
 // Announce is how the network learns where a VIP is.
 type Announce string
 
-// AnnounceL2 announces by gratuitous ARP and unsolicited neighbour
-// advertisements on the VIP's interface.
-const AnnounceL2 Announce = "l2"
+const (
+	// AnnounceL2 announces by gratuitous ARP and unsolicited neighbour
+	// advertisements on the VIP's interface.
+	AnnounceL2 Announce = "l2"
+	// AnnounceBGP holds the VIP on lo and announces it to routers.
+	AnnounceBGP Announce = "bgp"
+	// AnnounceLocal holds the VIP on lo; another routing daemon of this host
+	// announces it.
+	AnnounceLocal Announce = "local"
+)
+
+// Routed tells whether the VIP is held on lo and reached by a route.
+func (a Announce) Routed() bool { return a == AnnounceBGP || a == AnnounceLocal }
 
 // Election is how nodes agree on an owner.
 type Election string
 
-// ElectionVRRP elects by VRRP adverts on the VIP's interface.
-const ElectionVRRP Election = "vrrp"
+const (
+	// ElectionVRRP elects by VRRP adverts on the VIP's interface.
+	ElectionVRRP Election = "vrrp"
+	// ElectionNone elects nobody: every node holds the VIP.
+	ElectionNone Election = "none"
+)
 
 // VRRP configures the election of one group (RFC 9568).
 type VRRP struct {
@@ -193,6 +208,11 @@ type LogFormat string
 
 // The log formats.
 const (
+	// LogText: lines for people on standard error; where that is the journal's,
+	// LogJournal.
 	LogText LogFormat = "text"
+	// LogJSON: an object a line on standard error.
 	LogJSON LogFormat = "json"
+	// LogJournal: records with fields, to journald.
+	LogJournal LogFormat = "journal"
 )

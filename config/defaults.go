@@ -15,6 +15,7 @@ func defaultConfig() Config {
 	return Config{
 		Cluster:  "kubernetes",
 		Hello:    Hello{Enabled: true, Port: 9651},
+		BGP:      defaultBGP(),
 		Drain:    Drain{Timeout: 30 * time.Second, ShutdownTimeout: 4 * time.Second},
 		Metrics:  Metrics{Listen: "127.0.0.1:9650"},
 		Control:  Control{Socket: "/run/vipd/vipd.sock", Group: "vipd-admin"},
@@ -66,6 +67,7 @@ func derive(c *Config, f *findings) {
 	for i := range c.VIPs {
 		deriveVIP(&c.VIPs[i], i, f)
 	}
+	deriveBGP(&c.BGP, f)
 }
 
 func deriveVIP(v *VIP, i int, f *findings) {

@@ -45,6 +45,11 @@ func everythingElse() *Config {
 			UnhealthyDelay: time.Second,
 			Health:         []Check{{Type: CheckTCP, Name: "port", Address: "localhost:1"}},
 		}},
+		BGP: BGP{
+			ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11"), LocalAddress: netip.MustParseAddr("192.0.2.12"),
+			Neighbors: []Neighbor{{}}, Communities: []string{"1:1"}, MED: 1, ReturnDelay: time.Second,
+			Unhealthy: Worse{Prepend: 1, MED: 1}, Leaving: Leaving{Worse: Worse{Prepend: 1, MED: 1}, Wait: time.Minute},
+		},
 		Drain:    Drain{Timeout: time.Second, ShutdownTimeout: time.Second},
 		Metrics:  Metrics{Listen: "", WebConfig: "/web"},
 		Control:  Control{Socket: "/sock", Group: "wheel"},
@@ -81,6 +86,9 @@ func TestDiffSeesEveryKey(t *testing.T) {
 		}},
 		Live: []string{
 			"cluster", "auth_key_file", "hello.enabled", "hello.port", "hello.peers",
+			"bgp.asn", "bgp.router_id", "bgp.local_address", "bgp.neighbors", "bgp.communities", "bgp.med",
+			"bgp.unhealthy.prepend", "bgp.unhealthy.med", "bgp.unhealthy.graceful_shutdown",
+			"bgp.leaving.prepend", "bgp.leaving.med", "bgp.leaving.graceful_shutdown", "bgp.leaving.wait", "bgp.return_delay",
 			"drain.timeout", "drain.shutdown_timeout", "log.level",
 		},
 		Restart: []string{"node", "metrics.listen", "metrics.web_config", "control.socket", "control.group", "state_dir", "log.format"},

@@ -61,7 +61,9 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 
 func TestDocumentedDefaults(t *testing.T) {
 	defaults := map[string]string{}
-	file, err := Marshal(smallest())
+	one := smallest()
+	one.BGP.Neighbors = []Neighbor{defaultNeighbor()}
+	file, err := Marshal(one)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,12 @@ type Interface struct {
 // ResolveInterface is the interface of a group: the one it names, which need
 // not exist, or else the one with the longest subnet that holds its first
 // address. Of two equal ones the first in host is taken. It returns false when
-// the group names none and no subnet holds the address.
+// the group names none and no subnet holds the address. A group without an
+// election has no adverts, and is where its addresses are: on lo.
 func ResolveInterface(v VIP, host []Interface) (string, bool) {
+	if v.Election == ElectionNone {
+		return "lo", true
+	}
 	if v.Interface != "" {
 		return v.Interface, true
 	}
@@ -91,7 +95,7 @@ func checkHostVRIDs(f *findings, vips []VIP, host []Interface) {
 	seen := map[router]int{}
 	for i, v := range vips {
 		link, ok := ResolveInterface(v, host)
-		if !ok {
+		if !ok || v.Election != ElectionVRRP {
 			continue
 		}
 		r := router{link, carrier(v).Is6(), v.VRRP.VRID}
@@ -113,7 +117,7 @@ func Warnings(c *Config, host []Interface) []string {
 			all = append(all, element("vips", i)+"."+w)
 		}
 	}
-	return all
+	return append(all, bgpWarnings(c)...)
 }
 
 func linkWarnings(v VIP, host []Interface) []string {
@@ -123,6 +127,7 @@ func linkWarnings(v VIP, host []Interface) []string {
 	}
 	link, ok := ResolveInterface(v, host)
 	switch {
+	case v.Election == ElectionNone:
 	case !ok:
 		all = append(all, fmt.Sprintf("interface: no interface has a subnet with %s; the group waits for one", carrier(v)))
 	case named(link) < 0:

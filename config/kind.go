@@ -77,7 +77,7 @@ func truth() kind[bool] {
 }
 
 // number is a whole number from low to high.
-func number[V ~int | ~uint8 | ~uint16](low, high int) kind[V] {
+func number[V ~int | ~uint8 | ~uint16 | ~uint32](low, high int) kind[V] {
 	return kind[V]{
 		parse: func(s string) (V, error) {
 			n, err := decimal(s, low, high)

@@ -74,6 +74,12 @@ func smallest() *Config {
 			Handover: Handover{Preserve: true, Grace: 10 * time.Minute},
 			Health:   []Check{apiserverCheck()},
 		}},
+		BGP: BGP{
+			MED:         100,
+			Unhealthy:   Worse{Prepend: 3, MED: 1000, GracefulShutdown: true},
+			Leaving:     Leaving{Worse: Worse{Prepend: 3, MED: 1000, GracefulShutdown: true}, Wait: time.Second},
+			ReturnDelay: 10 * time.Second,
+		},
 		Drain:    Drain{Timeout: 30 * time.Second, ShutdownTimeout: 4 * time.Second},
 		Metrics:  Metrics{Listen: "127.0.0.1:9650"},
 		Control:  Control{Socket: "/run/vipd/vipd.sock", Group: "vipd-admin"},
@@ -321,7 +327,7 @@ func TestParseRefuses(t *testing.T) {
 		{"an element without a value", "vips:\n- addresses: [192.0.2.10]\n-\n", []string{"f:3: vips[1]: has no value; write one or remove the key"}},
 		{"a key twice", "vips: [{addresses: [192.0.2.10]}]\nnode: a\nnode: b\n", []string{"f:3: node: is already on line 2; write each key once"}},
 		{"a group's key twice", "vips:\n- port: 1\n  addresses: [192.0.2.10]\n  port: 1\n", []string{"f:4: vips[0].port: is already on line 2; write each key once"}},
-		{"an unknown key", "vips: [{addresses: [192.0.2.10]}]\nbgp:\n  asn: 1\n", []string{"f:2: bgp: unknown key"}},
+		{"an unknown key", "vips: [{addresses: [192.0.2.10]}]\nospf:\n  area: 1\n", []string{"f:2: ospf: unknown key"}},
 		{"a misspelt key, whose absence is not reported too", "vips:\n- address: [192.0.2.10]\n", []string{"f:2: vips[0].address: unknown key; did you mean addresses?"}},
 		{"a key in another spelling", "vips: [{addresses: [192.0.2.10], trackInterfaces: [a]}]\n", []string{"f:1: vips[0].trackInterfaces: unknown key; did you mean track_interfaces?"}},
 		{"a key with two letters swapped", "vips: [{addresses: [192.0.2.10], vrrp: {virdd: 1, pirority: 200}}]\n", []string{
@@ -362,9 +368,9 @@ func TestParseRefuses(t *testing.T) {
 			"f:4: metrics.web_config: web.yaml is not an absolute path",
 		}},
 		{"a port out of range", "vips: [{addresses: [192.0.2.10]}]\nmetrics: {listen: \":0\"}\n", []string{"f:2: metrics.listen: port 0 is out of range; use 1 to 65535"}},
-		{"logs", "vips: [{addresses: [192.0.2.10]}]\nlog:\n  level: INFO+1\n  format: journal\n", []string{
+		{"logs", "vips: [{addresses: [192.0.2.10]}]\nlog:\n  level: INFO+1\n  format: syslog\n", []string{
 			"f:3: log.level: INFO+1 is unknown; use debug, info, warn or error",
-			"f:4: log.format: journal is not supported by this version; use text or json",
+			"f:4: log.format: syslog is unknown; use text, json or journal",
 		}},
 		{"negative durations", "vips: [{addresses: [192.0.2.10]}]\ndrain:\n  timeout: -1s\n  shutdown_timeout: -1ns\n", []string{
 			"f:3: drain.timeout: -1s is out of range; use 100ms to 1h",
@@ -415,7 +421,7 @@ func TestParseRefuses(t *testing.T) {
 			"f:1: vips[3].endpoint: port https is no whole number; use 1 to 65535",
 		}},
 		{"interfaces", "vips:\n- addresses: [192.0.2.10]\n  interface: lo\n- addresses: [192.0.2.11]\n  interface: abcdefghijklmnop\n  track_interfaces: [a/b, eth1, eth1]\n", []string{
-			"f:3: vips[0].interface: lo has no neighbours to announce to; write the interface of the subnet",
+			"f:3: vips[0].interface: lo has no neighbours to advertise to; write the interface of the subnet",
 			"f:5: vips[1].interface: abcdefghijklmnop is no interface name; those have 1 to 15 bytes without '/', ':' and spaces",
 			"f:6: vips[1].track_interfaces[0]: a/b is no interface name; those have 1 to 15 bytes without '/', ':' and spaces",
 			"f:6: vips[1].track_interfaces[2]: eth1 is in the list twice",
@@ -434,9 +440,9 @@ vips: [{addresses: [192.0.2.10]}]`, []string{
 			`f:4: hello.peers[0]: 192.0.2.10 is a VIP; write the node's own address`,
 			`f:4: hello.peers[2]: 192.0.2.11 is in the list twice`,
 		}},
-		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: bgp\n  election: etcd\n  vrrp: {peers: [etcd]}\n", []string{
-			"f:3: vips[0].announce: bgp is not supported by this version; use l2",
-			"f:4: vips[0].election: etcd is not supported by this version; use vrrp",
+		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: rip\n  election: etcd\n  vrrp: {peers: [etcd]}\n", []string{
+			"f:3: vips[0].announce: rip is unknown; use l2, bgp or local",
+			"f:4: vips[0].election: etcd is not supported by this version; use vrrp or none",
 			"f:5: vips[0].vrrp.peers[0]: etcd is not supported by this version; write addresses, or use peers_file",
 		}},
 		{"fences", "vips: [{addresses: [192.0.2.10], fence: 1500ms}, {addresses: [192.0.2.11], fence: 500ms}, {addresses: [192.0.2.12], fence: 1h}, {addresses: [192.0.2.13], fence: 3}]\n", []string{
@@ -588,14 +594,14 @@ func hundredAddresses() string {
 }
 
 func TestProblemsAreFoundOneByOne(t *testing.T) {
-	_, err := Parse("f", []byte("vips: [{addresses: [192.0.2.10], port: x}]\nbgp: {}\n"))
+	_, err := Parse("f", []byte("vips: [{addresses: [192.0.2.10], port: x}]\nospf: {}\n"))
 	var all Problems
 	if !errors.As(err, &all) {
 		t.Fatalf("%T is not Problems", err)
 	}
 	want := Problems{
 		{File: "f", Line: 1, Key: "vips[0].port", Text: "x is no whole number; use 1 to 65535"},
-		{File: "f", Line: 2, Key: "bgp", Text: "unknown key"},
+		{File: "f", Line: 2, Key: "ospf", Text: "unknown key"},
 	}
 	if diff := cmp.Diff(want, all); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)

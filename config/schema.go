@@ -41,6 +41,10 @@ func configKeys() []key[Config] {
 			value: sections(vipKeys, defaultVIP, func(c *Config) *[]VIP { return &c.VIPs }),
 		},
 		{
+			name:  "bgp",
+			value: section(bgpKeys, 0, func(c *Config) *BGP { return &c.BGP }),
+		},
+		{
 			name:  "drain",
 			value: section(drainKeys, yaml.FlowStyle, func(c *Config) *Drain { return &c.Drain }),
 		},
@@ -133,9 +137,8 @@ func logKeys() []key[Log] {
 			value: one(logLevel(), func(l *Log) *slog.Level { return &l.Level }),
 		},
 		{
-			name: "format",
-			value: one(choice([]LogFormat{LogText, LogJSON}, "journal"),
-				func(l *Log) *LogFormat { return &l.Format }),
+			name:   "format",
+			value:  one(choice([]LogFormat{LogText, LogJSON, LogJournal}), func(l *Log) *LogFormat { return &l.Format }),
 			effect: effect{restart: true},
 		},
 	}
@@ -175,9 +178,9 @@ func vipKeys() []key[VIP] {
 		},
 		{
 			name: "announce",
-			value: one(choice([]Announce{AnnounceL2}, "bgp", "local"),
+			value: one(choice([]Announce{AnnounceL2, AnnounceBGP, AnnounceLocal}),
 				func(v *VIP) *Announce { return &v.Announce }),
-			effect: effect{group: AspectAnnouncing},
+			effect: effect{group: AspectElector},
 		},
 		{
 			name: "fence",
@@ -187,7 +190,7 @@ func vipKeys() []key[VIP] {
 		},
 		{
 			name: "election",
-			value: one(choice([]Election{ElectionVRRP}, "etcd", "none"),
+			value: one(choice([]Election{ElectionVRRP, ElectionNone}, "etcd"),
 				func(v *VIP) *Election { return &v.Election }),
 			effect: effect{group: AspectElector},
 		},

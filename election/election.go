@@ -89,6 +89,8 @@ const (
 	OwnerDeaf Reason = "owner-deaf"
 	// Late: the daemon was stopped or starved for longer than others wait.
 	Late Reason = "late"
+	// EveryNode: there is no election; each node holds the VIP.
+	EveryNode Reason = "every-node"
 	// Reloaded: a changed configuration made the group start anew or end.
 	Reloaded Reason = "reload"
 	// HandoverEnded: this former owner carries no connections any more.
@@ -101,7 +103,7 @@ func Reasons() []Reason {
 		Startup, OwnerSilent, OwnerResigned, OwnerUnhealthy, OwnerDraining,
 		HigherPriority, NobodyHeard, DuelLost, Unwell, Drain, Undrain, Forced,
 		Shutdown, NoInterface, NoCarrier, NoAddress, TrackedInterface,
-		AddressConflict, VIPAnswered, HoldFailed, Unheard, OwnerDeaf, Late, Reloaded,
+		AddressConflict, VIPAnswered, HoldFailed, Unheard, OwnerDeaf, Late, EveryNode, Reloaded,
 		HandoverEnded,
 	}
 }

@@ -77,6 +77,8 @@ type Collector struct {
 	loopLag        *family
 	reloadOK       *family
 	reloadLastTime *family
+
+	bgp bgpFamilies
 }
 
 // NewCollector returns a collector of source's metrics.
@@ -88,6 +90,7 @@ func NewCollector(source Source) *Collector {
 	c.declareHealth()
 	c.declareVRRP()
 	c.declarePeers()
+	c.declareBGP()
 	return c
 }
 
@@ -177,6 +180,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for i := range status.Peers {
 		c.collectPeer(ch, &status.Peers[i], status.Time)
 	}
+	c.collectBGP(ch, status.BGP, status.VIPs)
 }
 
 func (c *Collector) collectPeer(ch chan<- prometheus.Metric, p *agent.PeerStatus, now time.Time) {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/bgp"
 	"github.com/vipd/vipd/election"
 )
 
@@ -70,6 +71,16 @@ func busyNode() *node {
 			Handover:    agent.HandoverStatus{Supported: true, Connections: 12},
 			Counters:    &counters,
 		}},
+		BGP: agent.BGPStatus{
+			Speaker: "running", Restarts: 2, BFDLatenessSeconds: 0.0125,
+			Neighbors: []agent.NeighborStatus{
+				{
+					Address: netip.MustParseAddr("192.0.2.1"), ASN: 64500, State: bgp.Established, BFD: bgp.BFDUp, Flaps: 3,
+					Announced: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")},
+				},
+				{Address: netip.MustParseAddr("192.0.2.2"), ASN: 64500, State: bgp.Active},
+			},
+		},
 	}}
 	n.loop.Late.Store(4)
 	n.loop.Lag.Observe(200 * time.Microsecond)

@@ -35,6 +35,7 @@ func exits() map[string][]exit {
 		"undrain":    {exitDone, exitFailed, exitUsage, exitNotRunning},
 		"reload":     {exitDone, exitFailed, exitUsage, exitNotRunning},
 		"release":    {exitDone, exitFailed, exitUsage},
+		"speaker":    {exitDone, exitFailed, exitUsage},
 		"version":    {exitDone, exitUsage},
 		"completion": {exitDone, exitUsage},
 	}

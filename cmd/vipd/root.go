@@ -93,7 +93,7 @@ func newRootCommand(g *globals) *cobra.Command {
 		"control socket of the daemon (default: control.socket of the configuration, else "+defaultSocket+")")
 	root.AddCommand(
 		newRunCommand(g), newCheckCommand(g), newStatusCommand(g), newHistoryCommand(g), newDrainCommand(g),
-		newUndrainCommand(g), newReloadCommand(g), newReleaseCommand(g), newVersionCommand(g), newCompletionCommand(g),
+		newUndrainCommand(g), newReloadCommand(g), newReleaseCommand(g), newSpeakerCommand(g), newVersionCommand(g), newCompletionCommand(g),
 	)
 	// Cobra's own takes any word for a shell and exits with 0.
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ import (
 	"github.com/vipd/vipd/internal/instance"
 	"github.com/vipd/vipd/metrics"
 	"github.com/vipd/vipd/peer"
+	"github.com/vipd/vipd/systemd"
 	"github.com/vipd/vipd/vip"
 )
 
@@ -33,11 +35,19 @@ func newRunCommand(g *globals) *cobra.Command {
 		Long: "Run the daemon in the foreground. SIGTERM and SIGINT hand the VIPs over and stop it,\n" +
 			"SIGHUP reloads the configuration, SIGUSR1 logs the status.",
 		RunE: func(c *cobra.Command, _ []string) error {
+			// A panic, and the watchdog's SIGABRT, would end with 2, which tells the
+			// service manager that the configuration is wrong and a restart of no use.
+			debug.SetTraceback("crash")
+			// A reader of standard error that is gone, as a journald that restarts, is no
+			// reason to end (os/signal, SIGPIPE). Ignoring the signal instead would be
+			// inherited by commands.
+			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 			loaded, host, err := g.loadWithHost()
 			if err != nil {
 				return err
 			}
-			log, level := newLog(g.stderr, loaded.Log)
+			log, level, end := newLog(g.stderr, loaded.Log)
+			defer end()
 			for _, warning := range config.Warnings(loaded, host) {
 				log.Warn(warning)
 			}
@@ -46,21 +56,10 @@ func newRunCommand(g *globals) *cobra.Command {
 				return &exitError{exitUsage, err}
 			}
 			useProcessors(loaded)
-			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadForRun, log: log, level: level}
+			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadForRun, log: log, level: level, stderr: g.stderr}
 			return d.run(c.Context())
 		},
 	}
-}
-
-// newLog returns the daemon's log and its level, which a reload may change.
-func newLog(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
-	level := &slog.LevelVar{}
-	level.Set(c.Level)
-	options := &slog.HandlerOptions{Level: level}
-	if c.Format == config.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, options)), level
-	}
-	return slog.New(slog.NewTextHandler(w, options)), level
 }
 
 // daemon is what `vipd run` runs.
@@ -73,6 +72,8 @@ type daemon struct {
 	load  func() (*config.Config, error)
 	log   *slog.Logger
 	level *slog.LevelVar
+	// stderr takes the speaker's log.
+	stderr io.Writer
 }
 
 // run runs until ctx ends, and hands the VIPs over before it returns.
@@ -119,9 +120,15 @@ func (d daemon) run(ctx context.Context) (err error) {
 	}
 	_, _ = rand.Read(options.Boot[:]) // it never fails: without randomness the program ends
 	_, _ = rand.Read(options.Secret[:])
-	a := agent.New(options)
+	var a *agent.Agent
+	client := d.speakerOf(func(ev agent.SpeakerChanged) { a.Post(inner, ev) })
+	options.Edges.Speaker, options.Edges.Paths = client, paths{}
+	a = agent.New(options)
+	g.Go(func() error { return client.Run(inner) })
 	g.Go(func() error { return watchInterfaces(inner, a) })
 	g.Go(func() error { return d.signals(inner, a) })
+	g.Go(func() error { d.supervise(inner, a); return nil })
+	g.Go(func() error { d.delayShutdown(inner, a); return nil })
 	if err := d.serve(inner, g, a); err != nil {
 		return err
 	}
@@ -130,6 +137,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 		stop, failed := context.WithCancel(ctx)
 		defer failed()
 		context.AfterFunc(inner, failed) // an edge that fails stops the agent in order
+		context.AfterFunc(stop, d.sayStopping)
 		return a.Run(stop)
 	})
 	return g.Wait()
@@ -167,13 +175,21 @@ func (d daemon) signals(ctx context.Context, a *agent.Agent) error {
 				d.tell(a.Status())
 				continue
 			}
-			if err := a.Reload(ctx); err != nil && !errors.Is(err, context.Canceled) {
-				d.log.Error("the configuration was not reloaded", "error", err)
-			}
+			d.reload(ctx, a)
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// reload makes a SIGHUP's reload known to the service manager too: `systemctl
+// reload` is over when it is.
+func (d daemon) reload(ctx context.Context, a *agent.Agent) {
+	d.notify(systemd.Notifier.Reloading)
+	if err := a.Reload(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		d.log.Error("the configuration was not reloaded", "error", err)
+	}
+	d.notify(systemd.Notifier.Ready)
 }
 
 // tell logs the status, a line for each VIP.

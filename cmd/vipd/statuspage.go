@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/config"
 )
 
 // staleAfter is the age from which a status is not the present one: the daemon
@@ -24,6 +25,7 @@ func (g *globals) statusPage(s agent.Status) string {
 		p.text.WriteString("\n")
 		p.vip(&s.VIPs[i])
 	}
+	p.routers(s.BGP)
 	p.cluster(s)
 	return p.text.String()
 }
@@ -110,6 +112,10 @@ func (p *page) owner(v *agent.VIPStatus) {
 
 func (p *page) election(v *agent.VIPStatus) {
 	e := v.Election
+	if e.Type == string(config.ElectionNone) {
+		p.field("election", fmt.Sprintf("none: every node holds it; this one is %s", e.Band), p.style.plain)
+		return
+	}
 	advert := "no advert yet"
 	if e.LastAdvertAgeSeconds >= 0 {
 		advert = fmt.Sprintf("last advert %s ago", brief(e.LastAdvertAgeSeconds))

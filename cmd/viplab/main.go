@@ -30,7 +30,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), benchCommand(), scaleCommand(), busyCommand(), movesCommand())
+	root.AddCommand(demoCommand(), benchCommand(), movesCommand(), scaleCommand(), busyCommand())
 	root.AddCommand(tool.Commands()...)
 	err := root.ExecuteContext(ctx)
 	stop()

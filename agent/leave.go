@@ -1,0 +1,133 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election"
+	"github.com/vipd/vipd/election/vrrp"
+)
+
+const (
+	// pathPatience is how long one look for another path may take, and
+	// pathPause the pause before the next one.
+	pathPatience = 2 * time.Second
+	pathPause    = 250 * time.Millisecond
+)
+
+// Paths finds out whether others serve.
+type Paths interface {
+	// Prove asks for the group's service by the network, as a client elsewhere
+	// would, from the given address of this node. nil: a node other than this one
+	// served.
+	Prove(ctx context.Context, v config.VIP, from netip.Addr) error
+}
+
+// pathProved is the outcome of a look for another path.
+type pathProved struct {
+	group  *group
+	number uint64
+	err    error
+}
+
+func (pathProved) event() {}
+
+// pathProof is what a drain knows of other paths to a VIP behind routers.
+type pathProof struct {
+	// number tells looks apart. asking: one is under way; askAt: when to look.
+	number uint64
+	asking bool
+	askAt  time.Time
+	// proved: another node serves. why: it is not known that one does.
+	proved bool
+	why    string
+}
+
+// beginPath looks for another path when routers have had the time to prefer it.
+// What another daemon announces can not be made worse, so there it can not be
+// told whose path a router would take.
+func (g *group) beginPath(now time.Time) {
+	g.path = pathProof{number: g.path.number + 1}
+	switch g.cfg.Announce {
+	case config.AnnounceBGP:
+		g.path.askAt = now.Add(g.agent.config.BGP.Leaving.Wait)
+	case config.AnnounceLocal:
+		g.path.proved = true
+	case config.AnnounceL2:
+	}
+}
+
+// seekPath looks for another path, when it is time to.
+func (g *group) seekPath(now time.Time) {
+	p := &g.path
+	if p.asking || p.proved || !due(p.askAt, now) {
+		return
+	}
+	p.asking, p.askAt = true, time.Time{}
+	a, v, number, from := g.agent, g.cfg, p.number, g.own
+	a.spawn(func(ctx context.Context) {
+		bounded, cancel := context.WithTimeout(ctx, pathPatience)
+		defer cancel()
+		err := a.edges.Paths.Prove(bounded, v, from)
+		a.Post(ctx, pathProved{group: g, number: number, err: err})
+	})
+}
+
+// pathDeadline is when seekPath is due; zero: it is not to be called, because a
+// group that every node holds was left, or one that moved is being left.
+func (g *group) pathDeadline() time.Time {
+	if g.releasing || g.everywhere() && !g.machine.Owns() {
+		return time.Time{}
+	}
+	return g.path.askAt
+}
+
+func (g *group) pathProved(now time.Time, ev pathProved) {
+	p := &g.path
+	if ev.number != p.number {
+		return
+	}
+	p.asking, p.proved = false, ev.err == nil
+	if ev.err != nil {
+		p.why, p.askAt = ev.err.Error(), now.Add(pathPause)
+	}
+}
+
+// advanceEverywhere looks at a group that every node holds: it is left when
+// another node was seen to serve.
+func (g *drainedGroup) advanceEverywhere(now time.Time, op *drain) {
+	switch {
+	case g.machine.Owns() && !g.path.proved && !(op.request.Force && due(g.forceAt, now)):
+		g.seekPath(now)
+		return
+	case g.machine.Owns() && g.path.proved:
+		op.say(now, g.group, "another node serves; withdrawing")
+		g.step(now, vrrp.Abandon{Reason: election.Drain})
+		return
+	case g.machine.Owns():
+		g.step(now, vrrp.Abandon{Reason: election.Forced, Detail: "vipd drain --force, and no other path was found"})
+		return
+	case g.releasing:
+		return
+	case !g.wasOwner:
+		op.say(now, g.group, "this node does not hold it")
+	case g.path.proved:
+		op.say(now, g.group, "withdrawn; other nodes serve")
+	default:
+		op.say(now, g.group, "given up without another path")
+	}
+	g.finished = true
+}
+
+// pathless is why a drain found no other path to a VIP behind routers in time;
+// empty: that is not why.
+func (op *drain) pathless() string {
+	for _, g := range op.groups {
+		if !g.finished && g.cfg.Announce.Routed() && g.path.why != "" {
+			return "no other path to the VIP is known to work: " + g.path.why
+		}
+	}
+	return ""
+}

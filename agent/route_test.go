@@ -1,0 +1,363 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election"
+)
+
+func TestGrades(t *testing.T) {
+	const delay, wait = 10 * time.Second, time.Second
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	type grades map[time.Duration]grade
+	rows := []struct {
+		name  string
+		story func(r *route, at func(time.Duration) time.Time)
+		band  election.Band
+		want  grades
+	}{
+		{"a node that starts is unwell until it was healthy for return_delay",
+			func(r *route, at func(time.Duration) time.Time) { r.judge(at(0), true) },
+			election.Healthy, grades{0: unwell, delay - 1: unwell, delay: well}},
+		{"an unhealthy one stays unwell", func(*route, func(time.Duration) time.Time) {}, election.Unhealthy, grades{time.Hour: unwell}},
+		{"one that falls is unwell at once",
+			func(r *route, at func(time.Duration) time.Time) { r.judge(at(0), true); r.judge(at(time.Hour), false) },
+			election.Unhealthy, grades{time.Hour: unwell}},
+		{"one that flaps waits twice as long",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.judge(at(time.Minute), false)
+				r.judge(at(2*time.Minute), true)
+			}, election.Healthy, grades{2*time.Minute + 2*delay - 1: unwell, 2*time.Minute + 2*delay: well}},
+		{"but not for more than 32 times as long",
+			func(r *route, at func(time.Duration) time.Time) {
+				for i := range 100 {
+					r.judge(at(time.Duration(i)*time.Second), i%2 == 1)
+				}
+			}, election.Healthy, grades{99*time.Second + 32*delay - 1: unwell, 99*time.Second + 32*delay: well}},
+		{"flaps are forgotten after ten good minutes",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.judge(at(time.Minute), false)
+				r.judge(at(2*time.Minute), true)
+				r.judge(at(20*time.Minute), false)
+				r.judge(at(21*time.Minute), true)
+			}, election.Healthy, grades{21*time.Minute + delay: well}},
+		{"a draining one leaves", func(r *route, at func(time.Duration) time.Time) { r.judge(at(0), true) }, election.Draining, grades{time.Hour: leaving}},
+		{"one that gives up is worse first, then withdrawn",
+			func(r *route, at func(time.Duration) time.Time) { r.judge(at(0), true); r.leave(at(time.Hour)) },
+			election.Healthy, grades{time.Hour: leaving, time.Hour + wait - 1: leaving, time.Hour + wait: unannounced}},
+		{"one that was draining for long is withdrawn at once",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.grade(at(0), election.Draining)
+				r.leave(at(time.Hour))
+			}, election.Draining, grades{time.Hour: unannounced}},
+		{"one that stays after all is as before",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.leave(at(time.Hour))
+				r.stay()
+			}, election.Healthy, grades{time.Hour: well}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			r := route{delay: delay, wait: wait}
+			at := func(d time.Duration) time.Time { return begin.Add(d) }
+			row.story(&r, at)
+			for d, want := range row.want {
+				if got := r.grade(at(d), row.band); got != want {
+					t.Errorf("after %v: %q, want %q", d, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRoutesOfEachGrade(t *testing.T) {
+	vip := netip.MustParseAddr("198.51.100.10")
+	c := config.BGP{
+		MED: 100, Communities: []string{"64512:100", "64512:1:1"},
+		Unhealthy: config.Worse{Prepend: 3, MED: 1000, GracefulShutdown: true},
+		Leaving:   config.Leaving{Worse: config.Worse{Prepend: 5, MED: 2000}},
+	}
+	large := []bgp.LargeCommunity{{Administrator: 64512, Data1: 1, Data2: 1}}
+	own := bgp.Community(64512<<16 | 100)
+	rows := map[grade]bgp.Route{
+		well:    {MED: 100, LocalPreference: 100, Communities: []bgp.Community{own}, LargeCommunities: large},
+		unwell:  {MED: 1000, Prepend: 3, Communities: []bgp.Community{own, bgp.GracefulShutdown}, LargeCommunities: large},
+		leaving: {MED: 2000, Prepend: 5, Communities: []bgp.Community{own}, LargeCommunities: large},
+	}
+	for as, want := range rows {
+		want.Prefix = netip.PrefixFrom(vip, 32)
+		if diff := cmp.Diff(want, routeTo(vip, as, c), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+			t.Errorf("%s: -want +got\n%s", as, diff)
+		}
+	}
+}
+
+// routed is a configuration of a VIP that routers lead to.
+const routed = `
+vips: [{name: apiserver, addresses: [198.51.100.10], announce: bgp, election: none}]
+bgp: {asn: 64512, neighbors: [{address: 192.0.2.1, asn: 64500}], return_delay: 5s, leaving: {wait: 500ms}}
+`
+
+// fabric is the speaker of a node, and the paths of others. It implements Speaker
+// and Paths.
+type fabric struct {
+	mu     sync.Mutex
+	wanted bgp.Wanted
+	beats  int
+	// story are changes of what is announced: when, and how.
+	began time.Time
+	story []string
+	last  string
+	// other tells why no other node serves.
+	other error
+}
+
+func (f *fabric) Want(w bgp.Wanted) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.beats++
+	f.wanted = w
+	now := "nothing"
+	for _, r := range w.Routes {
+		now = fmt.Sprintf("%s med %d prepend %d", r.Prefix, r.MED, r.Prepend)
+	}
+	if now != f.last {
+		f.last = now
+		f.story = append(f.story, fmt.Sprintf("%v %s", time.Since(f.began).Round(100*time.Millisecond), now))
+	}
+}
+
+func (f *fabric) Prove(context.Context, config.VIP, netip.Addr) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.other
+}
+
+// told is the story since a moment, with times counted from it.
+func (f *fabric) told() []string {
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	story := f.story
+	f.story = nil
+	f.began = time.Now()
+	return story
+}
+
+const (
+	wellRoute    = "198.51.100.10/32 med 100 prepend 0"
+	unwellRoute  = "198.51.100.10/32 med 1000 prepend 3"
+	leavingRoute = unwellRoute
+)
+
+// routedNode is a node of a fabric, before it starts.
+func (l *lan) routedNode(file string) (*node, *fabric) {
+	f := &fabric{began: time.Now()}
+	n := l.bare(11, file)
+	n.nics["lo"] = &nic{name: "lo", index: 99, up: true}
+	n.edges = func(e *Edges) { e.Speaker, e.Paths = f, f }
+	return n, f
+}
+
+func tellsRoutes(t *testing.T, f *fabric, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, f.told()); diff != "" {
+		t.Errorf("announced (-want +got):\n%s", diff)
+	}
+}
+
+func TestANodeAnnouncesByItsHealth(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, f := l.routedNode(routed)
+		n.start()
+		time.Sleep(10 * time.Second)
+		tellsRoutes(t, f, "0s nothing", "0s "+unwellRoute, "5s "+wellRoute)
+		if !slices.Contains(n.listed("lo"), "198.51.100.10/32") {
+			t.Errorf("lo has %v", n.listed("lo"))
+		}
+		n.tells("init -> owner: every-node")
+
+		n.die()
+		time.Sleep(10 * time.Second)
+		tellsRoutes(t, f, "0s "+unwellRoute)
+		n.recover()
+		time.Sleep(time.Minute)
+		tellsRoutes(t, f, "10s "+wellRoute) // twice the delay: it flapped
+		n.tells("init -> owner: every-node")
+	})
+}
+
+func TestTheSpeakerHearsEachBeat(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, f := l.routedNode(routed)
+		n.start()
+		time.Sleep(time.Second)
+		before := f.beats
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := f.beats - before; got < 20 || got > 22 {
+			t.Errorf("%d beats in 10 s", got)
+		}
+	})
+}
+
+func TestDrainOfARoutedVIP(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, f := l.routedNode(routed)
+		n.start()
+		time.Sleep(time.Minute)
+		f.told()
+		d := n.drain(DrainRequest{})
+		if got := d.result(); got != DrainDone {
+			t.Errorf("drain: %s", got)
+		}
+		d.told("apiserver: draining; serving on until a successor is heard", "apiserver: another node serves; withdrawing", "apiserver: withdrawn; other nodes serve")
+		time.Sleep(time.Minute)
+		tellsRoutes(t, f, "0s "+leavingRoute, "500ms nothing")
+		if got := n.listed("lo"); len(got) > 0 {
+			t.Errorf("lo has %v", got)
+		}
+		n.tells("init -> owner: every-node", "owner -> drained: drain")
+		if err := n.process.agent.Undrain(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		n.tells("init -> owner: every-node", "owner -> drained: drain", "drained -> owner: undrain")
+		tellsRoutes(t, f, "0s "+wellRoute)
+	})
+}
+
+func TestDrainOfARoutedVIPWithoutAnotherPath(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, f := l.routedNode(routed)
+		f.other = errors.New("connection refused")
+		n.start()
+		time.Sleep(time.Minute)
+		f.told()
+		d := n.drain(DrainRequest{Timeout: 3 * time.Second})
+		if got := d.result(); got != DrainNoSuccessor {
+			t.Errorf("drain: %s", got)
+		}
+		d.told("apiserver: draining; serving on until a successor is heard", "apiserver: no other path to the VIP is known to work: connection refused; this node serves on")
+		tellsRoutes(t, f, "0s "+leavingRoute, "3s "+wellRoute)
+		n.tells("init -> owner: every-node")
+		if got := n.drain(DrainRequest{Force: true}).result(); got != DrainDone {
+			t.Errorf("forced drain: %s", got)
+		}
+		if got := n.listed("lo"); len(got) > 0 {
+			t.Errorf("after a forced drain lo has %v", got)
+		}
+	})
+}
+
+func TestAStopOfARoutedVIP(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, f := l.routedNode(routed)
+		n.start()
+		time.Sleep(time.Minute)
+		f.told()
+		n.terminate()
+		tellsRoutes(t, f, "0s "+leavingRoute, "500ms nothing")
+		if took := time.Since(f.began); took > 2*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if got := n.listed("lo"); len(got) > 0 {
+			t.Errorf("lo has %v", got)
+		}
+	})
+}
+
+func TestAReloadChangesRoutersAndRoutes(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, f := l.routedNode(routed)
+		n.start()
+		time.Sleep(time.Minute)
+		f.told()
+		before := f.wanted.Generation
+		n.mustReload(strings.Replace(strings.Replace(routed, "192.0.2.1,", "192.0.2.2,", 1), "asn: 64512,", "asn: 64512, med: 7,", 1))
+		tellsRoutes(t, f, "0s 198.51.100.10/32 med 7 prepend 0")
+		if w := f.wanted; w.Neighbors[0].Address != netip.MustParseAddr("192.0.2.2") || w.Generation == before {
+			t.Errorf("wanted: %+v", w)
+		}
+		n.mustReload(apiserver)
+		tellsRoutes(t, f, "0s nothing")
+		if len(f.wanted.Neighbors) > 0 {
+			t.Errorf("wanted: %+v", f.wanted)
+		}
+		n.awaitAt(StateOwner)
+	})
+}
+
+func TestTheElectedOwnerAloneAnnounces(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		file := strings.Replace(routed, "election: none", "interface: eth0, vrrp: {vrid: 5}", 1)
+		a, fa := l.routedNode(file)
+		b := l.bare(12, file)
+		b.nics["lo"] = &nic{name: "lo", index: 99, up: true}
+		fb := &fabric{began: time.Now()}
+		b.edges = func(e *Edges) { e.Speaker, e.Paths = fb, fb }
+		a.start()
+		time.Sleep(10 * time.Second)
+		b.start()
+		time.Sleep(time.Minute)
+		tellsRoutes(t, fb, "10s nothing")
+		fa.told()
+		if got := a.drain(DrainRequest{}).result(); got != DrainDone {
+			t.Errorf("drain: %s", got)
+		}
+		tellsRoutes(t, fa, "0s "+leavingRoute, "500ms nothing")
+		tellsRoutes(t, fb, "0s "+wellRoute)
+		if len(a.listed("lo")) > 0 || len(b.listed("lo")) != 1 {
+			t.Errorf("a has %v, b has %v", a.listed("lo"), b.listed("lo"))
+		}
+	})
+}
+
+func TestStatusOfRouters(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, _ := l.routedNode(routed)
+		n.start()
+		time.Sleep(time.Second)
+		router := netip.MustParseAddr("192.0.2.1")
+		n.process.agent.Post(t.Context(), SpeakerChanged{Running: true, Restarts: 1, Report: bgp.Report{
+			Lateness: 3 * time.Millisecond,
+			Neighbors: []bgp.NeighborReport{{
+				Address: router, ASN: 64500, State: bgp.Established, Age: time.Second, BFD: bgp.BFDUp,
+				Announced: []bgp.Route{{Prefix: netip.MustParsePrefix("198.51.100.10/32")}},
+			}},
+		}})
+		synctest.Wait()
+		want := BGPStatus{
+			Speaker: "running", Restarts: 1, BFDLatenessSeconds: 0.003,
+			Neighbors: []NeighborStatus{{
+				Address: router, ASN: 64500, State: bgp.Established, Since: time.Now().Add(-time.Second), BFD: bgp.BFDUp,
+				Announced: []netip.Prefix{netip.MustParsePrefix("198.51.100.10/32")},
+			}},
+		}
+		byValue := []cmp.Option{
+			cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		}
+		if diff := cmp.Diff(want, n.process.agent.Status().BGP, byValue...); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		if len(n.logged("the BGP session is established")) != 1 {
+			t.Error("it was not told once")
+		}
+	})
+}

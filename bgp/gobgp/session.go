@@ -1,0 +1,286 @@
+package gobgp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime/pprof"
+	"sync"
+	"time"
+
+	api "github.com/osrg/gobgp/v3/api"
+	"github.com/osrg/gobgp/v3/pkg/server"
+
+	"github.com/vipd/vipd/bgp"
+)
+
+// LabelNeighbor is the label of a session's goroutines; its value is the
+// neighbour's address.
+const LabelNeighbor = "neighbor"
+
+const (
+	// connectRetry, in seconds, is how often a connection is tried (RFC 4271
+	// ConnectRetryTime); gobgp's default is 120.
+	connectRetry = 2
+	// idleAfterReset, in seconds, is the pause after a session that this side
+	// ended; gobgp's default is 30.
+	idleAfterReset = 1
+	// closing bounds the wait for a notification to be sent.
+	closing = time.Second
+	// worstTTL is what gobgp accepts as least TTL with TTL security: the
+	// neighbour is on the link (RFC 5082 3).
+	worstTTL = 255
+)
+
+// Local is this node.
+type Local struct {
+	ASN      uint32
+	RouterID netip.Addr
+}
+
+// Session is the BGP session with one neighbour. Its methods are safe for
+// concurrent use.
+type Session struct {
+	local    Local
+	neighbor bgp.Neighbor
+	server   *server.BgpServer
+	log      *slog.Logger
+	changed  func()
+	endWatch context.CancelFunc
+	// moved gets a value when the state changed.
+	moved chan struct{}
+
+	announcing sync.Mutex
+
+	mu    sync.Mutex
+	state bgp.SessionState
+	since time.Time
+	flaps uint64
+	fault string
+}
+
+// Open starts a session. It is tried again and again, whatever the neighbour
+// does, until Close. changed is called, by any goroutine, when State may have
+// changed; it must not call the Session.
+func Open(local Local, n bgp.Neighbor, log *slog.Logger, changed func()) (*Session, error) {
+	s := &Session{
+		local: local, neighbor: n, log: log.With("neighbor", n.Address), changed: changed,
+		state: bgp.Idle, since: time.Now(), moved: make(chan struct{}, 1),
+	}
+	s.server = server.NewBgpServer(server.LoggerOption(&logger{s}))
+	go s.serve()
+	if err := s.begin(); err != nil {
+		s.stop()
+		return nil, fmt.Errorf("begin BGP session with %s: %w", n.Address, err)
+	}
+	return s, nil
+}
+
+// serve runs the server. Labels pass from goroutine to goroutine, and all of a
+// session's begin here. pprof.Do would take them off before a panic is shown.
+func (s *Session) serve() {
+	labels := pprof.Labels(LabelNeighbor, s.neighbor.Address.String())
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), labels))
+	s.server.Serve()
+}
+
+func (s *Session) begin() error {
+	ctx := context.Background()
+	global := &api.Global{Asn: s.local.ASN, RouterId: s.local.RouterID.String(), ListenPort: -1}
+	if err := s.server.StartBgp(ctx, &api.StartBgpRequest{Global: global}); err != nil {
+		return err
+	}
+	if err := s.onlyOwnRoutes(ctx); err != nil {
+		return err
+	}
+	watching, end := context.WithCancel(ctx)
+	s.endWatch = end
+	request := &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}}
+	if err := s.server.WatchEvent(watching, request, s.event); err != nil {
+		return err
+	}
+	return s.server.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.neighbor)})
+}
+
+// onlyOwnRoutes neither imports nor exports anything but what is announced here.
+// A mere "reject" on import would reject that too.
+func (s *Session) onlyOwnRoutes(ctx context.Context) error {
+	own := &api.Policy{Name: "own", Statements: []*api.Statement{{
+		Name:       "own",
+		Conditions: &api.Conditions{RouteType: api.Conditions_ROUTE_TYPE_LOCAL},
+		Actions:    &api.Actions{RouteAction: api.RouteAction_ACCEPT},
+	}}}
+	if err := s.server.AddPolicy(ctx, &api.AddPolicyRequest{Policy: own}); err != nil {
+		return err
+	}
+	for _, direction := range []api.PolicyDirection{api.PolicyDirection_IMPORT, api.PolicyDirection_EXPORT} {
+		assignment := &api.PolicyAssignment{
+			Name: "global", Direction: direction,
+			Policies: []*api.Policy{{Name: "own"}}, DefaultAction: api.RouteAction_REJECT,
+		}
+		if err := s.server.SetPolicyAssignment(ctx, &api.SetPolicyAssignmentRequest{Assignment: assignment}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// peerOf is a neighbour as gobgp wants it.
+func peerOf(n bgp.Neighbor) *api.Peer {
+	p := &api.Peer{
+		Conf: &api.PeerConf{NeighborAddress: n.Address.String(), PeerAsn: n.ASN, AuthPassword: n.Password},
+		Timers: &api.Timers{Config: &api.TimersConfig{
+			ConnectRetry: connectRetry, IdleHoldTimeAfterReset: idleAfterReset,
+			HoldTime: uint64(n.HoldTime / time.Second), KeepaliveInterval: uint64(n.HoldTime / (3 * time.Second)),
+		}},
+		Transport: &api.Transport{RemotePort: uint32(n.Port)},
+	}
+	if n.Source.IsValid() {
+		p.Transport.LocalAddress = n.Source.String()
+	}
+	switch {
+	case n.Multihop > 0:
+		p.EbgpMultihop = &api.EbgpMultihop{Enabled: true, MultihopTtl: uint32(n.Multihop)}
+	case n.TTLSecurity:
+		p.TtlSecurity = &api.TtlSecurity{Enabled: true, TtlMin: worstTTL}
+	}
+	restart := n.GracefulRestart > 0
+	if restart {
+		p.GracefulRestart = &api.GracefulRestart{Enabled: true, RestartTime: uint32(n.GracefulRestart / time.Second)}
+	}
+	for _, f := range families(n) {
+		p.AfiSafis = append(p.AfiSafis, &api.AfiSafi{
+			Config:            &api.AfiSafiConfig{Family: f, Enabled: true},
+			MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: restart}},
+		})
+	}
+	return p
+}
+
+func families(n bgp.Neighbor) []*api.Family {
+	var all []*api.Family
+	if n.IPv4 {
+		all = append(all, &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST})
+	}
+	if n.IPv6 {
+		all = append(all, &api.Family{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST})
+	}
+	return all
+}
+
+// event notes the session's state. It must not call the server back.
+func (s *Session) event(ev *api.WatchEventResponse) {
+	state := ev.GetPeer().GetPeer().GetState()
+	if state == nil {
+		return
+	}
+	s.mu.Lock()
+	now := stateOf(state.SessionState)
+	if now == s.state {
+		s.mu.Unlock()
+		return
+	}
+	if s.state == bgp.Established {
+		s.flaps++
+	}
+	if now == bgp.Established {
+		s.fault = ""
+	}
+	s.state, s.since = now, time.Now()
+	s.mu.Unlock()
+	select {
+	case s.moved <- struct{}{}:
+	default:
+	}
+	s.changed()
+}
+
+func stateOf(state api.PeerState_SessionState) bgp.SessionState {
+	switch state {
+	case api.PeerState_CONNECT:
+		return bgp.Connect
+	case api.PeerState_ACTIVE:
+		return bgp.Active
+	case api.PeerState_OPENSENT:
+		return bgp.OpenSent
+	case api.PeerState_OPENCONFIRM:
+		return bgp.OpenConfirm
+	case api.PeerState_ESTABLISHED:
+		return bgp.Established
+	case api.PeerState_IDLE, api.PeerState_UNKNOWN:
+	}
+	return bgp.Idle
+}
+
+// blame keeps what is wrong with the session, for State.
+func (s *Session) blame(fault string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != bgp.Established {
+		s.fault = fault
+	}
+}
+
+// State is the session's state. BFD and what is announced are not of it.
+func (s *Session) State() bgp.NeighborReport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bgp.NeighborReport{
+		Address: s.neighbor.Address, ASN: s.neighbor.ASN, State: s.state,
+		Age: time.Since(s.since), Flaps: s.flaps, Error: s.fault,
+	}
+}
+
+// Reset ends the connection and lets it begin anew. RFC 9384's subcode for BFD
+// is not in gobgp's API, so the text of RFC 9003 says why.
+func (s *Session) Reset(why string) error {
+	err := s.server.ResetPeer(context.Background(), &api.ResetPeerRequest{Address: s.neighbor.Address.String(), Communication: why})
+	if err != nil {
+		return fmt.Errorf("reset BGP session with %s: %w", s.neighbor.Address, err)
+	}
+	return nil
+}
+
+// Close ends the session for good and tells the neighbour why (RFC 9003). It
+// returns within a second or two, whatever the neighbour does.
+func (s *Session) Close(why string) error {
+	request := &api.ShutdownPeerRequest{Address: s.neighbor.Address.String(), Communication: why}
+	err := s.server.ShutdownPeer(context.Background(), request)
+	if err == nil {
+		s.awaitEnd()
+	}
+	s.stop()
+	if err != nil {
+		return fmt.Errorf("close BGP session with %s: %w", s.neighbor.Address, err)
+	}
+	return nil
+}
+
+// awaitEnd waits until the connection has ended: a notification is queued, and
+// stop would overtake it.
+func (s *Session) awaitEnd() {
+	limit := time.After(closing)
+	for s.State().State == bgp.Established {
+		select {
+		case <-s.moved:
+		case <-limit:
+			return
+		}
+	}
+}
+
+func (s *Session) stop() {
+	if s.endWatch != nil {
+		s.endWatch()
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_ = s.server.StopBgp(context.Background(), &api.StopBgpRequest{}) // it fails only for want of a request
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(closing):
+	}
+}

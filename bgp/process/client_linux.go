@@ -1,0 +1,341 @@
+package process
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/bgp"
+)
+
+const (
+	// firstPause is the pause before a speaker that died is started again. It
+	// doubles up to maxPause, and begins anew when one lived for proven.
+	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
+	proven     = 10 * time.Second
+	// patience is how long a speaker that was told to end may take.
+	patience = 3 * time.Second
+)
+
+// Options are what a Client is made of.
+type Options struct {
+	// Command starts a speaker that serves the socket at file descriptor 3.
+	Command []string
+	// Stderr takes the speaker's log.
+	Stderr io.Writer
+	Log    *slog.Logger
+	// Changed is called, by a goroutine of Run, for each State.
+	Changed func(State)
+}
+
+// State is what is known of the speaker.
+type State struct {
+	// Running: there is a process, and it reports.
+	Running bool
+	// Restarts counts the processes that died.
+	Restarts uint64
+	// Error is why the last one died; empty while one runs.
+	Error  string
+	Report bgp.Report
+}
+
+// Client keeps a speaker running while there are neighbours.
+type Client struct {
+	opts Options
+	// wants holds the newest word.
+	wants chan bgp.Wanted
+
+	// What follows belongs to Run.
+
+	quarantine quarantine
+	passwords  passwords
+	wanted     bgp.Wanted
+	state      State
+}
+
+// New returns a client that has not started.
+func New(o Options) *Client {
+	return &Client{opts: o, wants: make(chan bgp.Wanted, 1), quarantine: quarantine{}}
+}
+
+// Want says what is to be true. It does not wait. It has to be said each
+// bgp.Beat: what is not said for bgp.Lapse is not wanted any more.
+func (c *Client) Want(w bgp.Wanted) {
+	for {
+		select {
+		case c.wants <- w:
+			return
+		default:
+		}
+		select {
+		case <-c.wants: // replaced
+		default:
+		}
+	}
+}
+
+// Run keeps the speaker until ctx ends. It returns when the speaker has told the
+// neighbours and is gone.
+func (c *Client) Run(ctx context.Context) error {
+	pause := firstPause
+	for {
+		for len(c.wanted.Neighbors) == 0 {
+			select {
+			case c.wanted = <-c.wants:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		began := time.Now()
+		err := c.serve(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			continue // there are no neighbours any more
+		}
+		if time.Since(began) >= proven {
+			pause = firstPause
+		}
+		c.state = State{Restarts: c.state.Restarts + 1, Error: err.Error()}
+		c.opts.Log.Error("the speaker ended; BGP sessions begin anew", "error", err, "pause", pause)
+		c.opts.Changed(c.state)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// serve runs one speaker. nil: none is needed any more, or ctx ended.
+func (c *Client) serve(ctx context.Context) error {
+	p, err := start(c.opts)
+	if err != nil {
+		return err
+	}
+	defer p.conn.Close()
+	c.state.Error = ""
+	silence := time.NewTimer(bgp.Silence)
+	defer silence.Stop()
+	if err := c.say(p); err != nil {
+		return c.judge(p.died(err))
+	}
+	for {
+		select {
+		case c.wanted = <-c.wants:
+			if len(c.wanted.Neighbors) == 0 {
+				p.end()
+				c.state = State{Restarts: c.state.Restarts}
+				c.opts.Changed(c.state)
+				return nil
+			}
+			if err := c.say(p); err != nil {
+				return c.judge(p.died(err))
+			}
+		case r := <-p.reports:
+			silence.Reset(bgp.Silence)
+			c.hear(r)
+		case err := <-p.gone:
+			return c.judge(p.died(err))
+		case <-silence.C:
+			return p.died(fmt.Errorf("it said nothing for %v", bgp.Silence))
+		case <-ctx.Done():
+			p.end()
+			return nil
+		}
+	}
+}
+
+// say tells the speaker what is wanted, less the neighbours in quarantine.
+func (c *Client) say(p *child) error {
+	w, now := c.wanted, time.Now()
+	w.Neighbors = nil
+	for _, n := range c.wanted.Neighbors {
+		if _, held := c.quarantine.holds(now, n.Address); !held {
+			w.Neighbors = append(w.Neighbors, c.passwords.fill(n, w.Generation))
+		}
+	}
+	if err := p.conn.SetWriteDeadline(now.Add(bgp.Silence)); err != nil {
+		return err
+	}
+	return bgp.Write(p.conn, bgp.Message{Wanted: &w})
+}
+
+// hear takes a report and adds the neighbours in quarantine.
+func (c *Client) hear(r bgp.Report) {
+	now := time.Now()
+	for _, n := range c.wanted.Neighbors {
+		if rec, held := c.quarantine.holds(now, n.Address); held {
+			r.Neighbors = append(r.Neighbors, bgp.NeighborReport{
+				Address: n.Address, ASN: n.ASN, State: bgp.Quarantined, Age: now.Sub(rec.last),
+				Error: fmt.Sprintf("its messages ended the speaker %d times; the session is tried again in %v", rec.kills, rec.until.Sub(now).Round(time.Second)),
+			})
+		}
+	}
+	c.state.Running, c.state.Report = true, r
+	c.opts.Changed(c.state)
+}
+
+// judge notes whose messages a speaker died of.
+func (c *Client) judge(d *death) error {
+	if d.words.neighbor.IsValid() {
+		r := c.quarantine.killed(time.Now(), d.words.neighbor)
+		c.opts.Log.Error("a neighbour's messages ended the speaker; look at the router", "neighbor", d.words.neighbor, "times", r.kills, "until", r.until)
+	}
+	return d
+}
+
+// child is one speaker process.
+type child struct {
+	cmd     *exec.Cmd
+	conn    net.Conn
+	reports chan bgp.Report
+	// gone gets the error that ended the reports. waited is closed when the
+	// process is gone and its words were read.
+	gone   chan error
+	waited chan struct{}
+	words  lastWords
+	err    error
+}
+
+// death is the end of a speaker that nobody wanted.
+type death struct {
+	why   error
+	words lastWords
+}
+
+// Error says what the speaker died of.
+func (d *death) Error() string {
+	if d.words.cause != "" {
+		return fmt.Sprintf("speaker: %s (%v)", d.words.cause, d.why)
+	}
+	return fmt.Sprintf("speaker: %v", d.why)
+}
+
+func (d *death) Unwrap() error { return d.why }
+
+// start starts a process with one end of a socket pair.
+func start(o Options) (*child, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, fmt.Errorf("start the speaker: %w", err)
+	}
+	defer func() { _ = theirs.Close() }() // the child has its own
+	p := &child{conn: ours, reports: make(chan bgp.Report), gone: make(chan error, 1), waited: make(chan struct{})}
+	p.cmd = exec.Command(o.Command[0], o.Command[1:]...) //nolint:gosec // this program itself
+	p.cmd.ExtraFiles = []*os.File{theirs}
+	p.cmd.Env = append(os.Environ(), "GODEBUG=tracebacklabels=1")
+	// SIGHUP makes the speaker end as the end of the socket does, should that
+	// ever be missed; see Serve in cmd/vipd.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGHUP}
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start the speaker: %w", err), ours.Close())
+	}
+	started := make(chan error)
+	go func() {
+		// The signal is tied to the thread that starts the child (prctl(2),
+		// PR_SET_PDEATHSIG), so that thread has to live as long.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		p.listen(stderr, o.Stderr)
+		p.err = p.cmd.Wait()
+		close(p.waited)
+	}()
+	if err := <-started; err != nil {
+		return nil, errors.Join(fmt.Errorf("start the speaker: %w", err), ours.Close())
+	}
+	go p.read()
+	return p, nil
+}
+
+// socketPair returns two ends of a private connection.
+func socketPair() (ours net.Conn, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	file := os.NewFile(uintptr(fds[0]), "speaker")
+	theirs = os.NewFile(uintptr(fds[1]), "daemon")
+	ours, err = net.FileConn(file) // a copy
+	err = errors.Join(err, file.Close())
+	if err != nil {
+		return nil, nil, errors.Join(err, theirs.Close())
+	}
+	return ours, theirs, nil
+}
+
+// listen passes the speaker's log on. A traceback is long, so only its first
+// lines are.
+func (p *child) listen(from io.Reader, to io.Writer) {
+	const shown = 24
+	told := 0
+	lines := bufio.NewScanner(from)
+	for lines.Scan() {
+		if p.words.hear(lines.Text()) {
+			if told++; told > shown {
+				continue
+			}
+		}
+		fmt.Fprintln(to, lines.Text())
+	}
+	_, _ = io.Copy(io.Discard, from) // a line too long to be one: nobody waits for it
+}
+
+func (p *child) read() {
+	messages := bgp.NewReader(p.conn)
+	for {
+		m, err := messages.Read()
+		if err != nil {
+			p.gone <- err
+			return
+		}
+		if m.Report == nil {
+			continue
+		}
+		select {
+		case p.reports <- *m.Report:
+		case <-p.waited:
+		}
+	}
+}
+
+// died makes sure that the process is gone, and tells what it died of.
+func (p *child) died(why error) *death {
+	_ = p.cmd.Process.Kill() // it is gone already, or is not worth waiting for
+	<-p.waited
+	if errors.Is(why, io.EOF) && p.err != nil {
+		why = p.err
+	}
+	return &death{why: why, words: p.words}
+}
+
+// end has the process tell the neighbours and end.
+func (p *child) end() {
+	_ = p.conn.Close() // which is the word
+	select {
+	case <-p.waited:
+	case <-time.After(patience):
+		_ = p.cmd.Process.Kill() // see died
+		<-p.waited
+	}
+}

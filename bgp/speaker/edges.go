@@ -1,0 +1,58 @@
+package speaker
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/bgp/bfd"
+)
+
+// Edges are what a Speaker calls to touch the world.
+type Edges struct {
+	// Open starts the session with a neighbour. It goes on until it is closed;
+	// changed is called when its State may have changed.
+	Open func(asn uint32, routerID netip.Addr, n bgp.Neighbor, changed func()) (Session, error)
+	// Watcher watches the ways to neighbours.
+	Watcher Watcher
+}
+
+// Session is the BGP session with one neighbour.
+type Session interface {
+	// Announce brings what is announced to exactly the given routes. It is
+	// idempotent.
+	Announce(routes []bgp.Route) error
+	// Announced is what is announced while the session is established.
+	Announced() ([]bgp.Route, error)
+	State() bgp.NeighborReport
+	// Reset ends the connection and begins anew.
+	Reset(why string) error
+	// Close ends the session for good, within a few seconds.
+	Close(why string) error
+}
+
+// Watcher watches the ways to neighbours by BFD.
+type Watcher interface {
+	// Configure brings the watch to exactly these ways. It is idempotent.
+	Configure(ways []Way)
+	// Lateness is by how much a deadline was missed at the most since it was
+	// asked for last.
+	Lateness() time.Duration
+}
+
+// Way is the way to a neighbour.
+type Way struct {
+	Neighbor netip.Addr
+	// Source is the source address; invalid: as the kernel chooses.
+	Source   netip.Addr
+	Multihop bool
+	Config   bfd.Config
+}
+
+// Sight is what a Watcher knows of a way.
+type Sight struct {
+	State      bfd.State
+	Diagnostic bfd.Diagnostic
+	// Err is why the way is not watched.
+	Err error
+}

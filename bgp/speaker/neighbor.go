@@ -1,0 +1,189 @@
+package speaker
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vipd/vipd/bgp"
+)
+
+const (
+	// inspection is how often what is announced is compared with what is wanted,
+	// whether or not anything changed.
+	inspection = 2 * time.Second
+	// retryOpen is the pause before a session that could not be begun is tried
+	// again.
+	retryOpen = 5 * time.Second
+)
+
+// neighbor works on one neighbour in a goroutine of its own, so that one which
+// keeps it waiting keeps nobody else waiting.
+type neighbor struct {
+	wanted   bgp.Neighbor
+	asn      uint32
+	routerID netip.Addr
+	open     func(uint32, netip.Addr, bgp.Neighbor, func()) (Session, error)
+	log      *slog.Logger
+	changed  func()
+
+	wake chan struct{}
+	end  context.CancelFunc
+	done chan struct{}
+
+	mu        sync.Mutex
+	routes    []bgp.Route
+	farewell  string
+	reset     string
+	session   Session
+	announced []bgp.Route
+	fault     string
+}
+
+// begin starts to work, when the former worker of the same neighbour is done.
+func (n *neighbor) begin(former *neighbor) {
+	ctx, end := context.WithCancel(context.Background())
+	n.wake, n.end, n.done = make(chan struct{}, 1), end, make(chan struct{})
+	go func() {
+		defer close(n.done)
+		if former != nil {
+			<-former.done
+		}
+		n.work(ctx)
+	}()
+}
+
+// announce replaces the routes that are wanted.
+func (n *neighbor) announce(routes []bgp.Route) {
+	n.tell(func() { n.routes = routes })
+}
+
+// lose resets the session because the way to the neighbour is lost.
+func (n *neighbor) lose(why string) {
+	n.tell(func() { n.reset = why })
+}
+
+func (n *neighbor) tell(change func()) {
+	n.mu.Lock()
+	change()
+	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close ends the work. It returns at once; done tells when it has ended.
+func (n *neighbor) close(why string) {
+	n.mu.Lock()
+	n.farewell = why
+	n.mu.Unlock()
+	n.end()
+}
+
+func (n *neighbor) work(ctx context.Context) {
+	session := n.begun(ctx)
+	if session == nil {
+		return
+	}
+	inspect := time.NewTicker(inspection)
+	defer inspect.Stop()
+	for {
+		n.bring(session)
+		select {
+		case <-n.wake:
+		case <-inspect.C:
+		case <-ctx.Done():
+			if err := session.Close(n.farewell); err != nil {
+				n.log.Debug("the end of a BGP session", "error", err)
+			}
+			return
+		}
+	}
+}
+
+// begun begins the session, sooner or later; nil: the work is to end.
+func (n *neighbor) begun(ctx context.Context) Session {
+	for n.wanted.Unusable == "" {
+		session, err := n.open(n.asn, n.routerID, n.wanted, n.changed)
+		if err == nil {
+			n.mu.Lock()
+			n.session, n.fault = session, ""
+			n.mu.Unlock()
+			return session
+		}
+		n.blame(err)
+		select {
+		case <-time.After(retryOpen):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// bring brings the session to what is wanted.
+func (n *neighbor) bring(session Session) {
+	n.mu.Lock()
+	routes, reset := n.routes, n.reset
+	n.reset = ""
+	n.mu.Unlock()
+	if reset != "" && session.State().State == bgp.Established {
+		n.log.Warn("the BGP session is reset", "neighbor", n.wanted.Address, "reason", reset)
+		if err := session.Reset(reset); err != nil {
+			n.log.Warn("a BGP session could not be reset", "error", err)
+		}
+	}
+	err := session.Announce(routes)
+	announced, listed := session.Announced()
+	if err == nil {
+		err = listed
+	}
+	n.blame(err)
+	n.mu.Lock()
+	news := !slices.EqualFunc(n.announced, announced, bgp.Route.Equal)
+	n.announced = announced
+	n.mu.Unlock()
+	if news {
+		n.changed()
+	}
+}
+
+// blame tells an error, once for as long as it stays.
+func (n *neighbor) blame(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	n.mu.Lock()
+	news := n.fault != text
+	n.fault = text
+	n.mu.Unlock()
+	if news && text != "" {
+		n.log.Error("a BGP neighbour is not served as configured", "neighbor", n.wanted.Address, "error", text)
+	}
+}
+
+// report is the neighbour's state.
+func (n *neighbor) report() bgp.NeighborReport {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := bgp.NeighborReport{Address: n.wanted.Address, ASN: n.wanted.ASN, State: bgp.Idle}
+	if n.session != nil {
+		r = n.session.State()
+	}
+	switch {
+	case n.wanted.Unusable != "":
+		r.State, r.Error = bgp.Unusable, n.wanted.Unusable
+	case n.fault != "":
+		r.Error = n.fault
+	}
+	if r.State == bgp.Established {
+		r.Announced = n.announced
+	}
+	return r
+}

@@ -1,0 +1,262 @@
+package speaker
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/bgp/bfd"
+)
+
+// spread is how long a withdrawal is given to reach the neighbours before what
+// follows tears the sessions down. BGP knows no receipt.
+const spread = 200 * time.Millisecond
+
+// Speaker serves one daemon.
+type Speaker struct {
+	edges Edges
+	log   *slog.Logger
+	// wake: there is something to report.
+	wake chan struct{}
+
+	// What follows belongs to Run.
+
+	wanted    bgp.Wanted
+	applied   bool
+	neighbors map[netip.Addr]*neighbor
+	lapse     *time.Timer
+
+	mu    sync.Mutex
+	sight map[netip.Addr]Sight
+	lost  []loss
+}
+
+// loss is a way that was lost.
+type loss struct {
+	neighbor netip.Addr
+	why      string
+}
+
+// New returns a speaker that has not started.
+func New(edges Edges, log *slog.Logger) *Speaker {
+	return &Speaker{
+		edges: edges, log: log, wake: make(chan struct{}, 1),
+		neighbors: map[netip.Addr]*neighbor{}, sight: map[netip.Addr]Sight{},
+	}
+}
+
+// Run serves until the daemon's end of the socket is closed or ctx ends. Before
+// it returns, nothing is announced any more and the neighbours know.
+func (s *Speaker) Run(ctx context.Context, daemon io.ReadWriter) {
+	wants, ended := make(chan bgp.Wanted), make(chan struct{})
+	defer close(ended)
+	go s.read(daemon, wants, ended)
+	s.lapse = time.NewTimer(bgp.Lapse)
+	defer s.lapse.Stop()
+	report := time.NewTicker(bgp.ReportInterval)
+	defer report.Stop()
+	for {
+		select {
+		case w, more := <-wants:
+			if !more {
+				s.farewell("vipd has ended")
+				return
+			}
+			s.lapse.Reset(bgp.Lapse)
+			s.apply(w)
+		case <-s.lapse.C:
+			s.forsake()
+		case <-report.C:
+			s.report(daemon)
+		case <-s.wake:
+			s.loseLost()
+			s.report(daemon)
+		case <-ctx.Done():
+			s.farewell("vipd stops")
+			return
+		}
+	}
+}
+
+// read hands over what the daemon wants, until it is gone or says what can not
+// be understood.
+func (s *Speaker) read(daemon io.Reader, wants chan<- bgp.Wanted, ended <-chan struct{}) {
+	defer close(wants)
+	messages := bgp.NewReader(daemon)
+	for {
+		m, err := messages.Read()
+		if err != nil {
+			s.log.Debug("the daemon is gone", "error", err)
+			return
+		}
+		if m.Wanted == nil {
+			continue
+		}
+		select {
+		case wants <- *m.Wanted:
+		case <-ended:
+			return
+		}
+	}
+}
+
+// apply brings everything to what the daemon wants.
+func (s *Speaker) apply(w bgp.Wanted) {
+	if s.applied && reflect.DeepEqual(w, s.wanted) {
+		return
+	}
+	local := s.wanted.ASN == w.ASN && s.wanted.RouterID == w.RouterID
+	s.wanted, s.applied = w, true
+	wanted := map[netip.Addr]bool{}
+	for _, n := range w.Neighbors {
+		wanted[n.Address] = true
+	}
+	for addr, n := range s.neighbors {
+		if !wanted[addr] {
+			n.close("the neighbour was removed from the configuration")
+			delete(s.neighbors, addr)
+		}
+	}
+	for _, n := range w.Neighbors {
+		former := s.neighbors[n.Address]
+		if former == nil || !local || former.wanted != n {
+			s.replace(former, n)
+		}
+		s.neighbors[n.Address].announce(w.Routes)
+	}
+	s.edges.Watcher.Configure(ways(w))
+	s.changed()
+}
+
+// replace begins a neighbour, in place of one that is configured otherwise.
+func (s *Speaker) replace(former *neighbor, n bgp.Neighbor) {
+	if former != nil {
+		former.close("the configuration of the neighbour changed")
+	}
+	next := &neighbor{
+		wanted: n, asn: s.wanted.ASN, routerID: s.wanted.RouterID,
+		open: s.edges.Open, log: s.log, changed: s.changed,
+	}
+	next.begin(former)
+	s.neighbors[n.Address] = next
+}
+
+func ways(w bgp.Wanted) []Way {
+	var all []Way
+	for _, n := range w.Neighbors {
+		if n.BFD.Enabled && n.Unusable == "" {
+			all = append(all, Way{
+				Neighbor: n.Address, Source: n.Source, Multihop: n.Multihop > 0,
+				Config: bfd.Config{Transmit: n.BFD.Transmit, Receive: n.BFD.Receive, Multiplier: n.BFD.Multiplier},
+			})
+		}
+	}
+	return all
+}
+
+// forsake withdraws everything: the daemon is frozen, and its addresses will be
+// off this node soon. BFD ends after that, so that routers do not take the
+// withdrawal for less than it is.
+func (s *Speaker) forsake() {
+	if len(s.neighbors) == 0 {
+		return
+	}
+	s.log.Error("the daemon does not answer; its routes are withdrawn until it does", "after", bgp.Lapse)
+	s.withdraw()
+	s.edges.Watcher.Configure(nil)
+	s.applied = false
+}
+
+func (s *Speaker) withdraw() {
+	for _, n := range s.neighbors {
+		n.announce(nil)
+	}
+	if len(s.neighbors) > 0 {
+		time.Sleep(spread)
+	}
+}
+
+// farewell ends everything in the order that loses least: routes, BFD, sessions.
+func (s *Speaker) farewell(why string) {
+	s.withdraw()
+	s.edges.Watcher.Configure(nil)
+	for _, n := range s.neighbors {
+		n.close(why)
+	}
+	for _, n := range s.neighbors {
+		<-n.done
+	}
+}
+
+// Saw tells what became of the way to a neighbour. It is for any goroutine, and
+// does not wait. Up and then not up is the loss of the neighbour; never up is
+// none.
+func (s *Speaker) Saw(neighbor netip.Addr, now Sight) {
+	s.mu.Lock()
+	before := s.sight[neighbor]
+	s.sight[neighbor] = now
+	if before.State == bfd.Up && now.State == bfd.Down {
+		s.lost = append(s.lost, loss{neighbor, "BFD: " + now.Diagnostic.String()})
+	}
+	s.mu.Unlock()
+	s.log.Info("BFD", "neighbor", neighbor, "from", before.State.String(), "to", now.State.String(), "detail", now.Diagnostic.String(), "error", now.Err)
+	s.changed()
+}
+
+// loseLost resets the sessions whose way was lost. Routes stay as they are: the
+// neighbour gets them again when it is back.
+func (s *Speaker) loseLost() {
+	s.mu.Lock()
+	lost := s.lost
+	s.lost = nil
+	s.mu.Unlock()
+	for _, l := range lost {
+		if n := s.neighbors[l.neighbor]; n != nil {
+			n.lose(l.why)
+		}
+	}
+}
+
+func (s *Speaker) changed() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// report tells the daemon how things are. A daemon that does not read is about
+// to be noticed otherwise.
+func (s *Speaker) report(daemon io.Writer) {
+	r := bgp.Report{Neighbors: []bgp.NeighborReport{}, Lateness: s.edges.Watcher.Lateness()}
+	for _, w := range s.wanted.Neighbors {
+		if n := s.neighbors[w.Address]; n != nil {
+			r.Neighbors = append(r.Neighbors, s.watched(n.report(), w))
+		}
+	}
+	if err := bgp.Write(daemon, bgp.Message{Report: &r}); err != nil {
+		s.log.Debug("the daemon could not be told", "error", err)
+	}
+}
+
+// watched adds what BFD knows.
+func (s *Speaker) watched(r bgp.NeighborReport, w bgp.Neighbor) bgp.NeighborReport {
+	if !w.BFD.Enabled {
+		return r
+	}
+	s.mu.Lock()
+	sight, seen := s.sight[w.Address]
+	s.mu.Unlock()
+	r.BFD = bgp.BFDDown
+	if seen {
+		r.BFD = bgp.BFDState(sight.State.String())
+	}
+	if sight.Err != nil && r.Error == "" {
+		r.Error = sight.Err.Error()
+	}
+	return r
+}

@@ -1,0 +1,304 @@
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/bgp/bfd"
+)
+
+// world is what a speaker touches: sessions that come up at once, and a watcher.
+// It notes what was done, in order.
+type world struct {
+	mu       sync.Mutex
+	story    []string
+	sessions map[netip.Addr]*session
+	// broken keeps a neighbour's session from being opened.
+	broken map[netip.Addr]bool
+}
+
+type session struct {
+	*world
+	neighbor bgp.Neighbor
+	routes   []bgp.Route
+	state    bgp.SessionState
+}
+
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.story = append(w.story, fmt.Sprintf(format, args...))
+}
+
+// told returns the story since it was asked for last.
+func (w *world) told() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	story := w.story
+	w.story = nil
+	return story
+}
+
+func (w *world) open(_ uint32, _ netip.Addr, n bgp.Neighbor, changed func()) (Session, error) {
+	w.mu.Lock()
+	broken := w.broken[n.Address]
+	w.mu.Unlock()
+	if broken {
+		return nil, io.ErrUnexpectedEOF
+	}
+	w.note("%v: open, hold %v", n.Address, n.HoldTime)
+	s := &session{world: w, neighbor: n, state: bgp.Established}
+	w.mu.Lock()
+	w.sessions[n.Address] = s
+	w.mu.Unlock()
+	changed()
+	return s, nil
+}
+
+func (s *session) Announce(routes []bgp.Route) error {
+	s.mu.Lock()
+	same := slices.EqualFunc(routes, s.routes, bgp.Route.Equal)
+	s.routes = routes
+	s.mu.Unlock()
+	if !same {
+		s.note("%v: %d routes", s.neighbor.Address, len(routes))
+	}
+	return nil
+}
+
+func (s *session) Announced() ([]bgp.Route, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.routes, nil
+}
+
+func (s *session) State() bgp.NeighborReport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bgp.NeighborReport{Address: s.neighbor.Address, ASN: s.neighbor.ASN, State: s.state}
+}
+
+func (s *session) Reset(why string) error {
+	s.note("%v: reset, %s", s.neighbor.Address, why)
+	return nil
+}
+func (s *session) Close(why string) error {
+	s.note("%v: close, %s", s.neighbor.Address, why)
+	return nil
+}
+
+func (w *world) Configure(ways []Way) {
+	var all []string
+	for _, way := range ways {
+		all = append(all, way.Neighbor.String())
+	}
+	w.note("watch [%s]", strings.Join(all, " "))
+}
+
+func (w *world) Lateness() time.Duration { return 0 }
+
+// play runs a speaker in a bubble; the story talks as the daemon does.
+func play(t *testing.T, story func(w *world, s *Speaker, d *daemon)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{sessions: map[netip.Addr]*session{}, broken: map[netip.Addr]bool{}}
+		s := New(Edges{Open: w.open, Watcher: w}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		ours, theirs := net.Pipe()
+		d := &daemon{t: t, conn: ours}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.Run(context.Background(), theirs)
+			_ = theirs.Close()
+		}()
+		go d.listen()
+		story(w, s, d)
+		_ = ours.Close()
+		<-ended
+	})
+}
+
+// daemon is the other end of the socket.
+type daemon struct {
+	t    *testing.T
+	conn net.Conn
+
+	mu   sync.Mutex
+	last bgp.Report
+}
+
+func (d *daemon) listen() {
+	messages := bgp.NewReader(d.conn)
+	for {
+		m, err := messages.Read()
+		if err != nil {
+			return
+		}
+		d.mu.Lock()
+		d.last = *m.Report
+		d.mu.Unlock()
+	}
+}
+
+// say wants something for a while, saying it each beat.
+func (d *daemon) say(w bgp.Wanted, span time.Duration) {
+	d.t.Helper()
+	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(bgp.Beat) {
+		if err := bgp.Write(d.conn, bgp.Message{Wanted: &w}); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	synctest.Wait()
+}
+
+func (d *daemon) report() bgp.Report {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last
+}
+
+func one() netip.Addr { return netip.MustParseAddr("192.0.2.1") }
+func two() netip.Addr { return netip.MustParseAddr("192.0.2.2") }
+
+// wanted is a route for two neighbours, of which the first is watched.
+func wanted() bgp.Wanted {
+	return bgp.Wanted{
+		ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11"),
+		Neighbors: []bgp.Neighbor{
+			{Address: one(), ASN: 64500, HoldTime: 9 * time.Second, IPv4: true, BFD: bgp.BFD{Enabled: true, Multiplier: 3}},
+			{Address: two(), ASN: 64500, HoldTime: 9 * time.Second, IPv4: true},
+		},
+		Routes: []bgp.Route{{Prefix: netip.MustParsePrefix("198.51.100.10/32")}},
+	}
+}
+
+// sorted is a story whose parts have no order among them.
+func sorted(story []string) []string {
+	slices.Sort(story)
+	return story
+}
+
+func same(t *testing.T, want, got []string) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func opened() []string {
+	return []string{"192.0.2.1: 1 routes", "192.0.2.1: open, hold 9s", "192.0.2.2: 1 routes", "192.0.2.2: open, hold 9s", "watch [192.0.2.1]"}
+}
+
+func TestWhatIsWantedIsDoneOnce(t *testing.T) {
+	play(t, func(w *world, _ *Speaker, d *daemon) {
+		d.say(wanted(), 10*time.Second)
+		same(t, opened(), sorted(w.told()))
+		r := d.report()
+		if len(r.Neighbors) != 2 || len(r.Neighbors[0].Announced) != 1 || r.Neighbors[0].BFD != bgp.BFDDown || r.Neighbors[1].BFD != "" {
+			t.Errorf("report: %+v", r)
+		}
+	})
+}
+
+func TestAChangeTouchesOnlyWhatChanged(t *testing.T) {
+	play(t, func(w *world, _ *Speaker, d *daemon) {
+		d.say(wanted(), time.Second)
+		w.told()
+		next := wanted()
+		next.Neighbors[1].HoldTime = 3 * time.Second
+		d.say(next, time.Second)
+		same(t, []string{
+			"watch [192.0.2.1]", "192.0.2.2: close, the configuration of the neighbour changed", "192.0.2.2: open, hold 3s", "192.0.2.2: 1 routes",
+		}, w.told())
+		next.Routes = nil
+		d.say(next, time.Second)
+		same(t, []string{"192.0.2.1: 0 routes", "192.0.2.2: 0 routes", "watch [192.0.2.1]"}, sorted(w.told()))
+		next.Neighbors = next.Neighbors[1:]
+		d.say(next, time.Second)
+		same(t, []string{"192.0.2.1: close, the neighbour was removed from the configuration", "watch []"}, sorted(w.told()))
+	})
+}
+
+func TestADaemonThatFallsSilentIsForsaken(t *testing.T) {
+	play(t, func(w *world, _ *Speaker, d *daemon) {
+		d.say(wanted(), time.Second)
+		w.told()
+		time.Sleep(bgp.Lapse + spread)
+		synctest.Wait()
+		same(t, []string{"192.0.2.1: 0 routes", "192.0.2.2: 0 routes", "watch []"}, sorted(w.told()))
+		d.say(wanted(), time.Second)
+		same(t, []string{"192.0.2.1: 1 routes", "192.0.2.2: 1 routes", "watch [192.0.2.1]"}, sorted(w.told()))
+	})
+}
+
+func TestADaemonThatEndsIsFollowed(t *testing.T) {
+	var w *world
+	play(t, func(now *world, _ *Speaker, d *daemon) {
+		w = now
+		d.say(wanted(), time.Second)
+		w.told()
+	})
+	story := w.told()
+	if len(story) != 5 || story[2] != "watch []" {
+		t.Errorf("routes, then BFD, then sessions: %v", story)
+	}
+	same(t, []string{
+		"192.0.2.1: 0 routes", "192.0.2.1: close, vipd has ended", "192.0.2.2: 0 routes", "192.0.2.2: close, vipd has ended", "watch []",
+	}, sorted(story))
+}
+
+func TestALostWayResetsTheSessionAndWithdrawsNothing(t *testing.T) {
+	play(t, func(w *world, s *Speaker, d *daemon) {
+		d.say(wanted(), time.Second)
+		w.told()
+		s.Saw(one(), Sight{State: bfd.Init})
+		s.Saw(one(), Sight{State: bfd.Down})
+		d.say(wanted(), time.Second)
+		same(t, nil, w.told()) // never up is no loss
+		s.Saw(one(), Sight{State: bfd.Up})
+		s.Saw(one(), Sight{State: bfd.Down, Diagnostic: bfd.DetectionTimeExpired})
+		d.say(wanted(), time.Second)
+		same(t, []string{"192.0.2.1: reset, BFD: nothing was heard for the detection time"}, w.told())
+	})
+}
+
+func TestASessionThatCannotBeBegunIsTriedAgain(t *testing.T) {
+	play(t, func(w *world, _ *Speaker, d *daemon) {
+		w.broken[one()] = true
+		d.say(wanted(), time.Second)
+		if r := d.report(); r.Neighbors[0].Error == "" || r.Neighbors[1].State != bgp.Established {
+			t.Errorf("report: %+v", r.Neighbors)
+		}
+		w.mu.Lock()
+		w.broken[one()] = false
+		w.mu.Unlock()
+		d.say(wanted(), retryOpen)
+		if r := d.report(); r.Neighbors[0].Error != "" || r.Neighbors[0].State != bgp.Established {
+			t.Errorf("report: %+v", r.Neighbors[0])
+		}
+	})
+}
+
+func TestAnUnusableNeighbourIsNotTried(t *testing.T) {
+	play(t, func(w *world, _ *Speaker, d *daemon) {
+		next := wanted()
+		next.Neighbors[0].Unusable = "no password"
+		d.say(next, time.Second)
+		same(t, []string{"192.0.2.2: 1 routes", "192.0.2.2: open, hold 9s", "watch []"}, sorted(w.told()))
+		if r := d.report().Neighbors[0]; r.State != bgp.Unusable || r.Error != "no password" {
+			t.Errorf("report: %+v", r)
+		}
+	})
+}

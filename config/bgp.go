@@ -1,0 +1,362 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/vipd/vipd/bgp"
+)
+
+// BGP configures how VIPs with announce: bgp are announced.
+type BGP struct {
+	// ASN is this node's autonomous system; 0: none is configured.
+	ASN uint32
+	// RouterID is an IPv4 address; invalid: the node's first one.
+	RouterID netip.Addr
+	// LocalAddress is the source of all sessions of its family; invalid: as the
+	// kernel chooses.
+	LocalAddress netip.Addr
+	Neighbors    []Neighbor
+	// Communities are a:b and a:b:c, checked.
+	Communities []string
+	MED         uint32
+	Unhealthy   Worse
+	Leaving     Leaving
+	// ReturnDelay is how long health must have been good before this node
+	// announces as well as it can.
+	ReturnDelay time.Duration
+}
+
+// Neighbor is a router.
+type Neighbor struct {
+	Address      netip.Addr
+	ASN          uint32
+	Port         uint16
+	PasswordFile string
+	// Multihop is the number of hops; 0: the router is on the link.
+	Multihop    uint8
+	TTLSecurity bool
+	HoldTime    time.Duration
+	// GracefulRestart is how long the router is to keep the routes of a speaker
+	// that died; 0: not at all.
+	GracefulRestart time.Duration
+	BFD             BFD
+}
+
+// BFD configures how the way to a router is watched.
+type BFD struct {
+	Enabled           bool
+	Transmit, Receive time.Duration
+	Multiplier        uint8
+}
+
+// Worse is how an announcement is made worse than those of other nodes.
+type Worse struct {
+	// Prepend is how often the own AS number is added to the path.
+	Prepend int
+	MED     uint32
+	// GracefulShutdown adds the community 65535:0 (RFC 8326).
+	GracefulShutdown bool
+}
+
+// Leaving is how a node goes away.
+type Leaving struct {
+	Worse
+	// Wait is the time between the worse announcement and the withdrawal, and
+	// between that and the end of serving.
+	Wait time.Duration
+}
+
+func defaultBGP() BGP {
+	worse := Worse{Prepend: 3, MED: 1000, GracefulShutdown: true}
+	return BGP{
+		MED: 100, Unhealthy: worse, Leaving: Leaving{Worse: worse, Wait: time.Second},
+		ReturnDelay: 10 * time.Second,
+	}
+}
+
+func defaultNeighbor() Neighbor {
+	return Neighbor{
+		Port: 179, TTLSecurity: true, HoldTime: 9 * time.Second,
+		BFD: BFD{Transmit: 300 * time.Millisecond, Receive: 300 * time.Millisecond, Multiplier: 3},
+	}
+}
+
+// deriveBGP takes TTL security off sessions that cannot have it: it is for
+// routers on the link, and internal sessions rarely have it.
+func deriveBGP(b *BGP, f *findings) {
+	for i := range b.Neighbors {
+		n := &b.Neighbors[i]
+		if (n.Multihop > 0 || n.ASN == b.ASN) && !f.written(member(element("bgp.neighbors", i), "ttl_security")) {
+			n.TTLSecurity = false
+		}
+	}
+}
+
+func bgpKeys() []key[BGP] {
+	return []key[BGP]{
+		{
+			name:  "asn",
+			value: one(number[uint32](0, math.MaxUint32), func(b *BGP) *uint32 { return &b.ASN }),
+		},
+		{
+			name:  "router_id",
+			value: one(orNoAddress(unicastAddress), func(b *BGP) *netip.Addr { return &b.RouterID }),
+		},
+		{
+			name:  "local_address",
+			value: one(orNoAddress(unicastAddress), func(b *BGP) *netip.Addr { return &b.LocalAddress }),
+		},
+		{
+			name:  "neighbors",
+			value: sections(neighborKeys, defaultNeighbor, func(b *BGP) *[]Neighbor { return &b.Neighbors }),
+		},
+		{
+			name:  "communities",
+			value: list(text(community), func(b *BGP) *[]string { return &b.Communities }),
+		},
+		{
+			name:  "med",
+			value: one(number[uint32](0, math.MaxUint32), func(b *BGP) *uint32 { return &b.MED }),
+		},
+		{
+			name:  "unhealthy",
+			value: section(worseKeys, yaml.FlowStyle, func(b *BGP) *Worse { return &b.Unhealthy }),
+		},
+		{
+			name:  "leaving",
+			value: section(leavingKeys, yaml.FlowStyle, func(b *BGP) *Leaving { return &b.Leaving }),
+		},
+		{
+			name:  "return_delay",
+			value: one(duration(delay()), func(b *BGP) *time.Duration { return &b.ReturnDelay }),
+		},
+	}
+}
+
+func neighborKeys() []key[Neighbor] {
+	return []key[Neighbor]{
+		{
+			name:  "address",
+			value: one(routerAddress(), func(n *Neighbor) *netip.Addr { return &n.Address }),
+		},
+		{
+			name:  "asn",
+			value: one(number[uint32](1, math.MaxUint32), func(n *Neighbor) *uint32 { return &n.ASN }),
+		},
+		{
+			name:  "port",
+			value: one(number[uint16](1, 65535), func(n *Neighbor) *uint16 { return &n.Port }),
+		},
+		{
+			name:  "password_file",
+			value: one(text(either(filePath)), func(n *Neighbor) *string { return &n.PasswordFile }),
+		},
+		{
+			name:  "multihop",
+			value: one(number[uint8](0, 255), func(n *Neighbor) *uint8 { return &n.Multihop }),
+		},
+		{
+			name:  "ttl_security",
+			value: one(truth(), func(n *Neighbor) *bool { return &n.TTLSecurity }),
+		},
+		{
+			// RFC 4271 4.2: three seconds at the least, 16 bits.
+			name: "hold_time",
+			value: one(duration(span{low: 3 * time.Second, high: 65535 * time.Second, step: time.Second}),
+				func(n *Neighbor) *time.Duration { return &n.HoldTime }),
+		},
+		{
+			// RFC 4724 3: 12 bits of seconds.
+			name: "graceful_restart",
+			value: one(duration(span{low: time.Second, high: 4095 * time.Second, step: time.Second, orNone: true}),
+				func(n *Neighbor) *time.Duration { return &n.GracefulRestart }),
+		},
+		{
+			name:  "bfd",
+			value: section(bfdKeys, yaml.FlowStyle, func(n *Neighbor) *BFD { return &n.BFD }),
+		},
+	}
+}
+
+// bfdInterval is the span of BFD's intervals. Nothing on a general-purpose
+// system keeps time better than 10 ms for long.
+func bfdInterval() kind[time.Duration] {
+	return duration(span{low: 10 * time.Millisecond, high: 10 * time.Second})
+}
+
+func bfdKeys() []key[BFD] {
+	return []key[BFD]{
+		{
+			name:  "enabled",
+			value: one(truth(), func(b *BFD) *bool { return &b.Enabled }),
+		},
+		{
+			name:  "transmit",
+			value: one(bfdInterval(), func(b *BFD) *time.Duration { return &b.Transmit }),
+		},
+		{
+			name:  "receive",
+			value: one(bfdInterval(), func(b *BFD) *time.Duration { return &b.Receive }),
+		},
+		{
+			name:  "multiplier",
+			value: one(number[uint8](1, 255), func(b *BFD) *uint8 { return &b.Multiplier }),
+		},
+	}
+}
+
+func worseKeys() []key[Worse] {
+	return []key[Worse]{
+		{
+			name:  "prepend",
+			value: one(number[int](0, 20), func(w *Worse) *int { return &w.Prepend }),
+		},
+		{
+			name:  "med",
+			value: one(number[uint32](0, math.MaxUint32), func(w *Worse) *uint32 { return &w.MED }),
+		},
+		{
+			name:  "graceful_shutdown",
+			value: one(truth(), func(w *Worse) *bool { return &w.GracefulShutdown }),
+		},
+	}
+}
+
+func leavingKeys() []key[Leaving] {
+	return []key[Leaving]{
+		{
+			name:  "prepend",
+			value: one(number[int](0, 20), func(l *Leaving) *int { return &l.Prepend }),
+		},
+		{
+			name:  "med",
+			value: one(number[uint32](0, math.MaxUint32), func(l *Leaving) *uint32 { return &l.MED }),
+		},
+		{
+			name:  "graceful_shutdown",
+			value: one(truth(), func(l *Leaving) *bool { return &l.GracefulShutdown }),
+		},
+		{
+			name: "wait",
+			value: one(duration(span{low: 0, high: time.Minute}),
+				func(l *Leaving) *time.Duration { return &l.Wait }),
+		},
+	}
+}
+
+// orNoAddress accepts the empty string too, which is no address.
+func orNoAddress(parse func(string) (netip.Addr, error)) kind[netip.Addr] {
+	return kind[netip.Addr]{
+		parse: func(s string) (netip.Addr, error) {
+			if s == "" {
+				return netip.Addr{}, nil
+			}
+			return parse(s)
+		},
+		format: formatAddress,
+		tag:    "!!str",
+	}
+}
+
+func formatAddress(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// routerAddress is where a session goes.
+func routerAddress() kind[netip.Addr] {
+	return kind[netip.Addr]{
+		parse: func(s string) (netip.Addr, error) {
+			a, err := unicastAddress(s)
+			if err == nil && a.Is6() && a.IsLinkLocalUnicast() {
+				return netip.Addr{}, fmt.Errorf("%s is link-local; write a global address of the router", quote(s))
+			}
+			return a, err
+		},
+		format: formatAddress,
+		tag:    "!!str",
+	}
+}
+
+// community accepts a community or a large one.
+func community(s string) error {
+	_, _, _, err := bgp.ParseCommunity(s)
+	return err
+}
+
+// checkBGP reports what is wrong between the keys of bgp, and between them and
+// the groups.
+func checkBGP(c *Config, f *findings) {
+	for i, v := range c.VIPs {
+		at := member(element("vips", i), "announce")
+		switch {
+		case v.Announce != AnnounceBGP || f.faulty("bgp.asn") || f.faulty("bgp.neighbors"):
+		case c.BGP.ASN == 0:
+			f.add(at, "bgp needs bgp.asn, the number of this node's autonomous system")
+		case len(c.BGP.Neighbors) == 0:
+			f.add(at, "bgp needs a router to announce to; write bgp.neighbors: [{address: 192.0.2.1, asn: 64500}]")
+		}
+	}
+	if id := c.BGP.RouterID; id.Is6() {
+		f.add("bgp.router_id", "%s is IPv6; a router ID is written as an IPv4 address", id)
+	}
+	seen := map[netip.Addr]bool{}
+	for i, n := range c.BGP.Neighbors {
+		checkNeighbor(c, n, element("bgp.neighbors", i), f)
+		if n.Address.IsValid() && seen[n.Address] {
+			f.add(member(element("bgp.neighbors", i), "address"), "%s is in the list twice", n.Address)
+		}
+		seen[n.Address] = true
+	}
+}
+
+func checkNeighbor(c *Config, n Neighbor, at string, f *findings) {
+	switch {
+	case !n.Address.IsValid():
+		f.add(member(at, "address"), "a neighbour needs one; write the router's")
+	case isVIP(c.VIPs, n.Address):
+		f.add(member(at, "address"), "%s is a VIP; write the router's own address", n.Address)
+	}
+	if n.ASN == 0 {
+		f.add(member(at, "asn"), "a neighbour needs one; write the number of the router's autonomous system")
+	}
+	if n.Multihop > 0 && n.TTLSecurity {
+		f.add(member(at, "ttl_security"), "is for routers on the link, and multihop is %d; remove one of the two", n.Multihop)
+	}
+}
+
+// checkAxes reports elections and announcements that do not go together.
+func checkAxes(v *VIP, at string, f *findings) {
+	if err := axes(v); err != nil {
+		f.add(member(at, "election"), "%s", err)
+	}
+	if v.Election == ElectionNone && v.Interface != "" && v.Interface != "lo" {
+		f.add(member(at, "interface"), "is where adverts go, and election: none has none; the addresses are held on lo. Remove it")
+	}
+}
+
+func axes(v *VIP) error {
+	if v.Election == ElectionNone && !v.Announce.Routed() {
+		return errors.New("none would put the addresses on every node of a segment; it needs announce: bgp or local")
+	}
+	return nil
+}
+
+func bgpWarnings(c *Config) []string {
+	const quick = 50 * time.Millisecond
+	var all []string
+	for i, n := range c.BGP.Neighbors {
+		if b := n.BFD; b.Enabled && min(b.Transmit, b.Receive) < quick {
+			all = append(all, element("bgp.neighbors", i)+".bfd: intervals below 50ms raise false alarms on hosts that are busy")
+		}
+	}
+	return all
+}

@@ -1,0 +1,239 @@
+package fabric
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/control"
+	"github.com/vipd/vipd/internal/lab"
+	"github.com/vipd/vipd/internal/lab/apiserver"
+	"github.com/vipd/vipd/internal/lab/router"
+)
+
+// bird starts BIRD as a fabric's router.
+func bird(ctx context.Context, h *lab.Host, p router.Peering) (router.Router, error) {
+	return router.StartBIRD(ctx, h, p)
+}
+
+// routers are the ways to start one, by name.
+func routers() map[string]func(context.Context, *lab.Host, router.Peering) (router.Router, error) {
+	return map[string]func(context.Context, *lab.Host, router.Peering) (router.Router, error){"FRR": FRR, "BIRD": bird}
+}
+
+func TestSessions(t *testing.T) {
+	fast := router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}
+	const bfd = "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"
+	rows := []struct {
+		name string
+		opts Options
+	}{
+		{"as it comes", Options{}},
+		{"with TTL security", Options{Peering: router.Peering{TTLSecurity: true}}},
+		{"with a hold time of 3 s", Options{Neighbor: []string{"hold_time: 3s"}}},
+		{"with graceful restart", Options{Neighbor: []string{"graceful_restart: 10s"}, Peering: router.Peering{GracefulRestart: true}}},
+		{"with BFD", Options{Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"over IPv6, with BFD", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6()}, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"of both families over IPv4", Options{VIPs: []netip.Addr{VIP4(), VIP6()}}},
+		{"of both families over IPv6", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
+		{"of one AS, with BFD", Options{OneAS: true, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"with AS numbers of four bytes", Options{ASN: func(i int) uint32 { return 4200000000 + uint32(i) }}},
+	}
+	for name, start := range routers() {
+		for _, row := range rows {
+			t.Run(name+" "+row.name, func(t *testing.T) {
+				opts := row.opts
+				opts.Start, opts.BGP, opts.Hosts = start, []string{quick}, 2
+				s := open(t, opts, "bird")
+				for _, vip := range s.opts.VIPs {
+					s.must(s.AwaitPaths(s.ctx(), vip, s.Lab.Hosts...))
+				}
+				if opts.Peering.BFD != nil {
+					s.awaitBFD(s.Lab.Hosts[0], bgp.BFDUp)
+				}
+			})
+		}
+	}
+}
+
+// neighbours are those of a host's vipd.
+func (s *stage) neighbours(h *lab.Host) []agent.NeighborStatus {
+	s.t.Helper()
+	client := control.NewClient(s.Vipd.Socket(h))
+	defer client.Close()
+	status, err := client.Status(s.ctx())
+	s.must(err)
+	return status.BGP.Neighbors
+}
+
+func (s *stage) awaitBFD(h *lab.Host, want bgp.BFDState) {
+	s.t.Helper()
+	s.await(fmt.Sprintf("BFD of %s to be %s", h, want), func() error {
+		for _, n := range s.neighbours(h) {
+			if n.BFD != want {
+				return fmt.Errorf("%v: BFD %s, %s", n.Address, n.BFD, n.Error)
+			}
+		}
+		return nil
+	})
+}
+
+func TestAWayThatIsLostIsLeft(t *testing.T) {
+	const hold = "hold_time: 3s"
+	rows := []struct {
+		name  string
+		start func(context.Context, *lab.Host, router.Peering) (router.Router, error)
+		opts  Options
+		fault func(*lab.Host) lab.Fault
+	}{
+		{name: "by the hold time", opts: Options{Neighbor: []string{hold}, Peering: router.Peering{Hold: 3 * time.Second}}, fault: lab.SilentCut},
+		{name: "by BFD", opts: watched(50 * time.Millisecond), fault: lab.SilentCut},
+		{name: "by BFD of BIRD", start: bird, opts: watched(50 * time.Millisecond), fault: lab.SilentCut},
+		{name: "by BFD, with the cable out", opts: watched(50 * time.Millisecond), fault: lab.CableCut},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			row.opts.Start, row.opts.BGP, row.opts.Hosts = row.start, []string{quick}, 2
+			s := open(t, row.opts, "bird")
+			hosts := s.Lab.Hosts
+			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+			if row.opts.Peering.BFD != nil {
+				s.awaitBFD(hosts[0], bgp.BFDUp)
+			}
+			mend, err := s.Lab.Break(row.fault(hosts[0]))
+			s.must(err)
+			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts[1]))
+			s.served(settled)
+			s.await("the node to see that the session is lost", func() error {
+				if n := s.neighbours(hosts[0])[0]; n.State == bgp.Established {
+					return errors.New("it is established")
+				}
+				return nil
+			})
+			s.must(mend())
+			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+		})
+	}
+}
+
+// watched is a fabric with BFD on both sides.
+func watched(every time.Duration) Options {
+	return Options{
+		Neighbor: []string{fmt.Sprintf("bfd: {enabled: true, transmit: %v, receive: %v}", every, every)},
+		Peering:  router.Peering{BFD: &router.BFD{Interval: every, Multiplier: 3}},
+	}
+}
+
+func TestPasswords(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("right\n")
+	s := open(t, Options{
+		Hosts: 2, BGP: []string{quick}, Neighbor: []string{"password_file: " + file, "hold_time: 3s"},
+		Peering: router.Peering{Password: "right", Hold: 3 * time.Second},
+	})
+	hosts := s.Lab.Hosts
+	s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+	for _, row := range []struct{ name, text, says string }{
+		{"a wrong one keeps the session down", "wrong\n", "failed to connect"},
+		{"an empty one is told, and no session is tried without", "\n", "its first line has 0 bytes"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := stage{s.Fabric, t}
+			write(row.text)
+			_, err := s.Vipd.Command(s.ctx(), hosts[0], "reload")
+			s.must(err)
+			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts[1]))
+			s.await("the reason in the status", func() error {
+				if n := s.neighbours(hosts[0])[0]; !strings.Contains(n.Error, row.says) {
+					return fmt.Errorf("state %s, error %q", n.State, n.Error)
+				}
+				return nil
+			})
+		})
+	}
+	t.Run("the right one brings it back", func(t *testing.T) {
+		s := stage{s.Fabric, t}
+		write("right")
+		_, err := s.Vipd.Command(s.ctx(), hosts[0], "reload")
+		s.must(err)
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+	})
+}
+
+func TestTwoRoutersLearnOnlyTheVIPs(t *testing.T) {
+	s := open(t, Options{
+		Hosts: 2, BGP: []string{quick}, Peering: foreign(),
+		More: []More{{
+			Host:     func(l *lab.Lab) *lab.Host { return l.Client },
+			Peering:  router.Peering{ASN: 64501},
+			Neighbor: []string{"ttl_security: false"},
+		}},
+	})
+	s.await("the second router to know the VIP by both nodes", func() error {
+		hops, err := s.More[0].Routes(s.ctx(), netip.PrefixFrom(VIP4(), 32))
+		if err == nil && len(hops) != 2 {
+			err = fmt.Errorf("next hops: %v", hops)
+		}
+		return err
+	})
+	table, err := s.More[0].Show(s.ctx(), "show bgp ipv4 unicast")
+	s.must(err)
+	if !strings.Contains(table, VIP4().String()) || strings.Contains(table, "203.0.113") {
+		t.Errorf("the second router's table:\n%s", table)
+	}
+}
+
+func TestMultihop(t *testing.T) {
+	for name, start := range routers() {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, Options{
+				Hosts: 2, BGP: []string{quick},
+				More: []More{{
+					Host:     func(l *lab.Lab) *lab.Host { return l.Remote },
+					Start:    start,
+					Peering:  router.Peering{ASN: 64501, Multihop: 2, BFD: &router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}},
+					Neighbor: []string{"multihop: 2", "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"},
+				}},
+			}, "bird")
+			s.await("sessions over the router, with BFD", func() error {
+				for _, h := range s.Lab.Hosts {
+					n := s.neighbours(h)[1]
+					if n.State != bgp.Established || n.BFD != bgp.BFDUp {
+						return fmt.Errorf("%s: %v is %s, BFD %s, %s", h, n.Address, n.State, n.BFD, n.Error)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}
+
+func TestAnUnhealthyNodeIsLeftByBIRD(t *testing.T) {
+	for name, one := range ases() {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, Options{OneAS: one, BGP: []string{quick}, Start: bird}, "bird")
+			hosts := s.Lab.Hosts
+			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+			s.must(s.APIServer(hosts[0]).SetMode(s.ctx(), apiserver.Unready))
+			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts[1:]...))
+			for _, h := range hosts[1:] {
+				s.must(s.APIServer(h).SetMode(s.ctx(), apiserver.Unready))
+			}
+			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+			s.served(settled)
+		})
+	}
+}
