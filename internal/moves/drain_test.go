@@ -127,7 +127,7 @@ func (s *stage) ends(p *lab.Proc, want int) {
 
 // Two nodes, and both are told to go.
 func TestTwoDrainsOfTwoNodes(t *testing.T) {
-	s := open(t, setup{hosts: 2, vips: bothVIPs, streams: 40, requests: 100})
+	s := open(t, setup{hosts: 2, vips: bothVIPs, streams: 40})
 	s.anew()
 	s.lossless(func() {
 		first, second := s.begin(s.Lab.Hosts[0], "drain", "--timeout", "2s"), s.begin(s.Lab.Hosts[1], "drain", "--timeout", "2s")

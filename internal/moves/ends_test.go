@@ -172,7 +172,7 @@ func readSysctl(h *lab.Host, path string) (value string, err error) {
 
 // What happens to the nodes in the grace.
 func TestGraceIsDisturbed(t *testing.T) {
-	s := open(t, setup{vips: bothVIPs, streams: 40, requests: 100})
+	s := open(t, setup{vips: bothVIPs, streams: 40})
 	vips := bothVIPs
 
 	s.part("kill -9 of the former owner's daemon, which starts again: what is carried lives", func(s *stage) {

@@ -131,7 +131,7 @@ func healedPartition(s *stage) {
 // address, until the next start.
 func TestRestartOfTheOnlyNode(t *testing.T) {
 	const longFence = "fence: 30s" // so that a slow machine restarts within it
-	s := open(t, setup{hosts: 1, vips: bothVIPs, streams: 40, requests: 100, config: func(*lab.Host) config {
+	s := open(t, setup{hosts: 1, vips: bothVIPs, streams: 40, config: func(*lab.Host) config {
 		return config{keys: []string{longFence}}
 	}})
 	only := s.Lab.Hosts[0]

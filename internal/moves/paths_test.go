@@ -33,7 +33,7 @@ var strictReturnPath = sysctls{"net/ipv4/conf/all/rp_filter=1", "net/ipv4/conf/d
 
 // The network between clients and nodes is as awkward as networks are.
 func TestAwkwardPaths(t *testing.T) {
-	s := open(t, setup{vips: bothVIPs, streams: 40, requests: 100, routed: true, before: strictReturnPath.before})
+	s := open(t, setup{vips: bothVIPs, streams: 40, routed: true, before: strictReturnPath.before})
 	s.must(strictReturnPath.set(s.Lab.Router))
 
 	s.part("clients behind a router, strict reverse path filters everywhere", func(s *stage) {
@@ -153,7 +153,7 @@ func TestBesideOtherRules(t *testing.T) {
 		{"raw rules that keep the VIP's port from conntrack, as Cilium's", cilium},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := open(t, setup{vips: bothVIPs, streams: 40, requests: 100, before: load(tt.rules)})
+			s := open(t, setup{vips: bothVIPs, streams: 40, before: load(tt.rules)})
 			owner := s.anew()
 			pairs := []*pair{s.pair(s.Lab.Client, lab.VIP4()), s.pair(s.Lab.Client, lab.VIP6())}
 			for _, to := range []*lab.Host{s.others(owner)[0], s.others(owner)[1], owner} {
@@ -197,7 +197,7 @@ func TestFirewallWithoutTheRule(t *testing.T) {
 // Somebody's `nft flush ruleset`, as each reload of a firewall does, on either node
 // and while packets are passed on.
 func TestFlushOfAllRules(t *testing.T) {
-	s := open(t, setup{vips: bothVIPs, streams: 40, requests: 100})
+	s := open(t, setup{vips: bothVIPs, streams: 40})
 	owner := s.anew()
 	successor := s.others(owner)[0]
 	s.lossless(func() { s.moveTo(successor) })

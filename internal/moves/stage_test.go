@@ -69,7 +69,7 @@ func open(t *testing.T, with setup) *stage {
 		with.vips = []netip.Addr{lab.VIP4()}
 	}
 	if with.requests == 0 {
-		with.requests = 50
+		with.requests = 200
 	}
 	v := &vipd{
 		Vipd: daemon.Vipd{Binary: labtest.Vipd()}, config: with.config, changed: map[*lab.Host]config{},

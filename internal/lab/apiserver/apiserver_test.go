@@ -2,6 +2,7 @@ package apiserver_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -238,5 +240,18 @@ func TestKilledServerIsGoneAtOnceAndComesBack(t *testing.T) {
 	}
 	if got := get(t, s.client(t, "cp1", false), s.url("/whoami")); got != "200 cp1" {
 		t.Error(got)
+	}
+}
+
+func TestSinkTakesAnUpload(t *testing.T) {
+	s := newStage(t)
+	const size = 3 << 20
+	resp, err := s.client(t, "cp1", true).Post(s.url("/sink"), "application/octet-stream", bytes.NewReader(make([]byte, size)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != strconv.Itoa(size) {
+		t.Errorf("answer %q, %v", body, err)
 	}
 }

@@ -73,7 +73,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/stream":
 		h.stream(w, r)
 	case "/sink":
-		_, _ = io.Copy(io.Discard, r.Body) // ends with the client
+		if n, err := io.Copy(io.Discard, r.Body); err == nil {
+			fmt.Fprint(w, n)
+		}
 	case "/readyz":
 		probe(w, mode, mode == Unready || mode == Unwell || stopping)
 	case "/livez":

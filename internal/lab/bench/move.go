@@ -104,7 +104,7 @@ func (b *bench) quiet(ctx context.Context) (measure.Report, error) {
 	return b.scene.Client.Report(ctx, from, time.Now())
 }
 
-// PrintMoves writes the results as Print does.
+// PrintMoves writes the results as Print does, with the same error.
 func PrintMoves(w io.Writer, results []MoveResult) error {
 	rows := [][]string{{
 		"planned move, median/max", "order to successor, ms", "longest stall of a stream, ms",
@@ -116,12 +116,13 @@ func PrintMoves(w io.Writer, results []MoveResult) error {
 	if _, err := io.WriteString(w, table(rows)+"\n"); err != nil {
 		return err
 	}
-	for _, t := range judgeMoves(results) {
+	targets := judgeMoves(results)
+	for _, t := range targets {
 		if _, err := io.WriteString(w, t.String()); err != nil {
 			return err
 		}
 	}
-	return nil
+	return missed(targets)
 }
 
 // moveCells are a subject's numbers in the order of the header.
@@ -134,7 +135,7 @@ func moveCells(r MoveResult) []string {
 		served += fmt.Sprintf(" (%d failed)", n)
 	}
 	stall := "-"
-	allBroke := func(m Move) bool { return m.Seen.Broken == m.Seen.Streams }
+	allBroke := func(m Move) bool { return m.Seen.Broken >= moveStreams }
 	if lived := slices.DeleteFunc(slices.Clone(r.Moves), allBroke); len(lived) > 0 {
 		stall = pair(each(lived, stallOf))
 	}
