@@ -53,6 +53,7 @@ e2e: deps build ## the end-to-end tests only
 bench: deps build ## vipd beside keepalived in one run, and the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./election/... ./agent/...
 	$(BIN)/viplab bench --vipd $(BIN)/vipd --runs $(RUNS)
+	$(BIN)/viplab fabric --vipd $(BIN)/vipd --runs $(RUNS)
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME

@@ -47,6 +47,8 @@ type Peering struct {
 	// Networks are announced to the nodes, by which a test sees that they do not
 	// take them.
 	Networks []netip.Prefix
+	// Connects: this side connects, and not only the nodes.
+	Connects bool
 	// GracefulRestart keeps routes of nodes whose sessions end without a word.
 	GracefulRestart bool
 }
