@@ -197,7 +197,7 @@ func (f *Fabric) own(h *lab.Host, ipv6 bool) netip.Addr {
 // StartRouter starts the router, where none runs.
 func (f *Fabric) StartRouter(ctx context.Context) error {
 	p := f.opts.Peering
-	p.ASN, p.Nodes = RouterASN, f.nodes()
+	p.ASN, p.Nodes = RouterASN, append(f.nodes(), p.Guests...)
 	var err error
 	f.Router, err = f.opts.Start(ctx, f.Lab.Router, p)
 	return err
@@ -229,7 +229,7 @@ func (f *Fabric) asn(i int) uint32 {
 	case f.opts.ASN != nil:
 		return f.opts.ASN(i)
 	}
-	return uint32(64512 + i)
+	return uint32(64512 + i) //nolint:gosec // a host's number
 }
 
 // StartAPIServer starts the API server on a host where none runs.

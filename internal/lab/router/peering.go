@@ -44,6 +44,8 @@ type Peering struct {
 	// Source is the router's address of the sessions; invalid: as the kernel
 	// chooses.
 	Source netip.Addr
+	// Guests are further speakers on the nodes' segment.
+	Guests []Node
 	// Networks are announced to the nodes, by which a test sees that they do not
 	// take them.
 	Networks []netip.Prefix
