@@ -99,15 +99,15 @@ func (g *group) pathProved(now time.Time, ev pathProved) {
 // another node was seen to serve.
 func (g *drainedGroup) advanceEverywhere(now time.Time, op *drain) {
 	switch {
-	case g.machine.Owns() && !g.path.proved && !(op.request.Force && due(g.forceAt, now)):
-		g.seekPath(now)
-		return
 	case g.machine.Owns() && g.path.proved:
 		op.say(now, g.group, "another node serves; withdrawing")
 		g.step(now, vrrp.Abandon{Reason: election.Drain})
 		return
-	case g.machine.Owns():
+	case g.machine.Owns() && op.request.Force && due(g.forceAt, now):
 		g.step(now, vrrp.Abandon{Reason: election.Forced, Detail: "vipd drain --force, and no other path was found"})
+		return
+	case g.machine.Owns():
+		g.seekPath(now)
 		return
 	case g.releasing:
 		return

@@ -75,7 +75,7 @@ func TestGrades(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			r := route{delay: delay, wait: wait}
-			at := func(d time.Duration) time.Time { return begin.Add(d) }
+			at := begin.Add
 			row.story(&r, at)
 			for d, want := range row.want {
 				if got := r.grade(at(d), row.band); got != want {

@@ -38,7 +38,7 @@ func ParseCommunity(s string) (c Community, large LargeCommunity, isLarge bool, 
 		if err != nil || strconv.FormatUint(v, 10) != part {
 			return 0, LargeCommunity{}, false, fmt.Errorf("%q is no community; each of its %d numbers has %d bits", s, len(parts), bits)
 		}
-		n[i] = uint32(v)
+		n[i] = uint32(v) //nolint:gosec // of at most 32 bits
 	}
 	if isLarge {
 		return 0, LargeCommunity{n[0], n[1], n[2]}, true, nil

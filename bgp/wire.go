@@ -18,9 +18,10 @@ const (
 	// fence is 3 s unless configured shorter.
 	Lapse = 2 * time.Second
 	// ReportInterval is how often a speaker reports, whether or not anything
-	// changed, and Silence how long the daemon waits for that.
+	// changed.
 	ReportInterval = 500 * time.Millisecond
-	Silence        = 2 * time.Second
+	// Silence is how long the daemon waits for a report.
+	Silence = 2 * time.Second
 
 	// maxMessage bounds a message, in bytes, far above what is needed.
 	maxMessage = 1 << 20

@@ -84,9 +84,9 @@ func (p *Packet) Append(b []byte) []byte {
 	b = append(b, version<<5|byte(p.Diagnostic)&0x1f, flags, p.Multiplier, PacketSize)
 	b = binary.BigEndian.AppendUint32(b, p.Mine)
 	b = binary.BigEndian.AppendUint32(b, p.Yours)
-	b = binary.BigEndian.AppendUint32(b, uint32(p.Transmit/time.Microsecond))
-	b = binary.BigEndian.AppendUint32(b, uint32(p.Receive/time.Microsecond))
-	return binary.BigEndian.AppendUint32(b, uint32(p.Echo/time.Microsecond))
+	b = appendMicroseconds(b, p.Transmit)
+	b = appendMicroseconds(b, p.Receive)
+	return appendMicroseconds(b, p.Echo)
 }
 
 func flag(set bool, bit byte) byte {
@@ -94,6 +94,10 @@ func flag(set bool, bit byte) byte {
 		return bit
 	}
 	return 0
+}
+
+func appendMicroseconds(b []byte, d time.Duration) []byte {
+	return binary.BigEndian.AppendUint32(b, uint32(d/time.Microsecond)) //nolint:gosec // an hour at most
 }
 
 func microseconds(b []byte) time.Duration {

@@ -22,7 +22,7 @@ type announced struct {
 	nextHop netip.Addr
 }
 
-func (a announced) equal(o announced) bool { return a.nextHop == o.nextHop && a.Route.Equal(o.Route) }
+func (a announced) equal(o announced) bool { return a.nextHop == o.nextHop && a.Equal(o.Route) }
 
 // Announce brings the RIB to exactly the given routes. It is idempotent, and
 // looks at what stands there rather than remembering it. Routes of a family that
@@ -192,10 +192,10 @@ func (s *Session) path(a announced, withdraw bool) (*api.Path, error) {
 	}
 	var nlri wire.AddrPrefixInterface
 	if addr := a.Prefix.Addr(); addr.Is4() {
-		nlri = wire.NewIPAddrPrefix(uint8(a.Prefix.Bits()), addr.String())
+		nlri = wire.NewIPAddrPrefix(uint8(a.Prefix.Bits()), addr.String()) //nolint:gosec // 32 at most
 		attributes = append(attributes, wire.NewPathAttributeNextHop(a.nextHop.String()))
 	} else {
-		nlri = wire.NewIPv6AddrPrefix(uint8(a.Prefix.Bits()), addr.String())
+		nlri = wire.NewIPv6AddrPrefix(uint8(a.Prefix.Bits()), addr.String()) //nolint:gosec // 128 at most
 		attributes = append(attributes, wire.NewPathAttributeMpReachNLRI(a.nextHop.String(), []wire.AddrPrefixInterface{nlri}))
 	}
 	attributes = append(attributes, wire.NewPathAttributeMultiExitDisc(a.MED))
@@ -222,7 +222,7 @@ func (s *Session) path(a announced, withdraw bool) (*api.Path, error) {
 // standing reads the RIB.
 func (s *Session) standing() ([]announced, error) {
 	var all []announced
-	var errs []error
+	errs := make([]error, 0, 2)
 	for _, f := range families(s.neighbor) {
 		request := &api.ListPathRequest{TableType: api.TableType_GLOBAL, Family: f}
 		err := s.server.ListPath(context.Background(), request, func(d *api.Destination) {

@@ -132,7 +132,7 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 		Conf: &api.PeerConf{NeighborAddress: n.Address.String(), PeerAsn: n.ASN, AuthPassword: n.Password},
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			ConnectRetry: connectRetry, IdleHoldTimeAfterReset: idleAfterReset,
-			HoldTime: uint64(n.HoldTime / time.Second), KeepaliveInterval: uint64(n.HoldTime / (3 * time.Second)),
+			HoldTime: seconds(n.HoldTime), KeepaliveInterval: seconds(n.HoldTime / 3),
 		}},
 		Transport: &api.Transport{RemotePort: uint32(n.Port)},
 	}
@@ -147,7 +147,7 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 	}
 	restart := n.GracefulRestart > 0
 	if restart {
-		p.GracefulRestart = &api.GracefulRestart{Enabled: true, RestartTime: uint32(n.GracefulRestart / time.Second)}
+		p.GracefulRestart = &api.GracefulRestart{Enabled: true, RestartTime: uint32(seconds(n.GracefulRestart))}
 	}
 	for _, f := range families(n) {
 		p.AfiSafis = append(p.AfiSafis, &api.AfiSafi{
@@ -157,6 +157,9 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 	}
 	return p
 }
+
+// seconds are whole ones.
+func seconds(d time.Duration) uint64 { return uint64(d / time.Second) } //nolint:gosec // not negative
 
 func families(n bgp.Neighbor) []*api.Family {
 	var all []*api.Family

@@ -100,10 +100,10 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 		began := time.Now()
 		err := c.serve(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err == nil {
+		case err == nil:
 			continue // there are no neighbours any more
 		}
 		if time.Since(began) >= proven {
@@ -127,7 +127,7 @@ func (c *Client) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.conn.Close()
+	defer func() { _ = p.conn.Close() }() // it may be closed already
 	c.state.Error = ""
 	silence := time.NewTimer(bgp.Silence)
 	defer silence.Stop()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -77,7 +76,7 @@ func begin(t *testing.T) *daemon {
 		t.Fatal(err)
 	}
 	d.Client = New(Options{
-		Command: []string{self, "speaker"}, Stderr: d.log, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Command: []string{self, "speaker"}, Stderr: d.log, Log: slog.New(slog.DiscardHandler),
 		Changed: func(s State) { d.states <- s },
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -114,7 +114,7 @@ func (w *world) Lateness() time.Duration { return 0 }
 func play(t *testing.T, story func(w *world, s *Speaker, d *daemon)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{sessions: map[netip.Addr]*session{}, broken: map[netip.Addr]bool{}}
-		s := New(Edges{Open: w.open, Watcher: w}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		s := New(Edges{Open: w.open, Watcher: w}, slog.New(slog.DiscardHandler))
 		ours, theirs := net.Pipe()
 		d := &daemon{t: t, conn: ours}
 		ended := make(chan struct{})

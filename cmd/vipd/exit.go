@@ -35,7 +35,6 @@ func exits() map[string][]exit {
 		"undrain":    {exitDone, exitFailed, exitUsage, exitNotRunning},
 		"reload":     {exitDone, exitFailed, exitUsage, exitNotRunning},
 		"release":    {exitDone, exitFailed, exitUsage},
-		"speaker":    {exitDone, exitFailed, exitUsage},
 		"version":    {exitDone, exitUsage},
 		"completion": {exitDone, exitUsage},
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/vipd/vipd/bgp/path"
 	"github.com/vipd/vipd/config"
@@ -41,7 +42,7 @@ func readiness(v config.VIP) *path.URL {
 			continue
 		}
 		u, err := url.Parse(c.URL)
-		if err != nil || u.Port() != fmt.Sprint(v.Port) {
+		if err != nil || u.Port() != strconv.Itoa(int(v.Port)) {
 			continue // another server's health
 		}
 		return &path.URL{TLS: c.Type == config.CheckHTTPS, Path: u.RequestURI()}

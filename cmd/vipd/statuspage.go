@@ -113,7 +113,7 @@ func (p *page) owner(v *agent.VIPStatus) {
 func (p *page) election(v *agent.VIPStatus) {
 	e := v.Election
 	if e.Type == string(config.ElectionNone) {
-		p.field("election", fmt.Sprintf("none: every node holds it; this one is %s", e.Band), p.style.plain)
+		p.field("election", "none: every node holds it; this one is "+e.Band, p.style.plain)
 		return
 	}
 	advert := "no advert yet"

@@ -18,6 +18,7 @@ import (
 	"github.com/vipd/vipd/internal/lab/bench"
 	"github.com/vipd/vipd/internal/lab/daemon"
 	"github.com/vipd/vipd/internal/lab/demo"
+	"github.com/vipd/vipd/internal/lab/fabric"
 	"github.com/vipd/vipd/internal/lab/tool"
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +31,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), benchCommand(), movesCommand(), scaleCommand(), busyCommand())
+	root.AddCommand(demoCommand(), benchCommand(), movesCommand(), scaleCommand(), busyCommand(), fabricCommand())
 	root.AddCommand(tool.Commands()...)
 	err := root.ExecuteContext(ctx)
 	stop()
@@ -100,6 +101,34 @@ func vipdFlag(cmd *cobra.Command, path *string) {
 func wantsColour(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" //nolint:misspell // its name
+}
+
+func fabricCommand() *cobra.Command {
+	var vipd string
+	var runs int
+	cmd := &cobra.Command{
+		Use:   "fabric",
+		Short: "vipd and FRR on the hosts side by side, behind a router: outages by BFD and hold time, planned leave, memory",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runs < 1 {
+				return errors.New("--runs: at least one")
+			}
+			viplab, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			path, err := filepath.Abs(vipd)
+			if err != nil {
+				return fmt.Errorf("--vipd: %w", err)
+			}
+			results := fabric.Bench(cmd.Context(), fabric.BenchOptions{Vipd: path, Viplab: viplab, Runs: runs, Progress: cmd.ErrOrStderr()})
+			return fabric.Print(cmd.OutOrStdout(), results)
+		},
+	}
+	vipdFlag(cmd, &vipd)
+	cmd.Flags().IntVar(&runs, "runs", 5, "how often a host is cut off")
+	return cmd
 }
 
 func benchCommand() *cobra.Command {

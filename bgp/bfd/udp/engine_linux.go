@@ -74,7 +74,8 @@ func Open(changed func(bfd.Path, Status)) (*Engine, error) {
 		return nil, fmt.Errorf("open BFD: %w", os.NewSyscallError("eventfd", err))
 	}
 	e := &Engine{
-		wake: os.NewFile(uintptr(wake), "eventfd"), wakeFD: int32(wake), orders: make(chan func(), 16), ended: make(chan struct{}),
+		wake: os.NewFile(uintptr(wake), "eventfd"), wakeFD: int32(wake), //nolint:gosec // a file descriptor
+		orders: make(chan func(), 16), ended: make(chan struct{}),
 		peers: map[bfd.Path]*peer{}, changed: changed, buffer: make([]byte, 0, bfd.PacketSize),
 	}
 	e.table = bfd.NewTable(rand.Uint64(), e.send, e.tell) //nolint:gosec // discriminators are no secret
@@ -286,7 +287,7 @@ func (e *Engine) leave(i *inlet) {
 func (e *Engine) gather() {
 	e.polled = append(e.polled[:0], unix.PollFd{Fd: e.wakeFD, Events: unix.POLLIN})
 	for _, i := range e.inlets {
-		e.polled = append(e.polled, unix.PollFd{Fd: int32(i.fd), Events: unix.POLLIN})
+		e.polled = append(e.polled, unix.PollFd{Fd: int32(i.fd), Events: unix.POLLIN}) //nolint:gosec // a file descriptor
 	}
 }
 

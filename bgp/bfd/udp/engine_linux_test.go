@@ -65,7 +65,7 @@ func (s *side) await(t *testing.T, want bfd.State) Status {
 
 // loopback is an address that nothing else on this machine uses.
 func loopback() netip.Addr {
-	return netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(254)), byte(rand.IntN(256)), byte(1 + rand.IntN(254))}) //nolint:gosec // any will do
+	return netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(254)), byte(rand.IntN(256)), byte(1 + rand.IntN(254))})
 }
 
 func peerOf(source, remote netip.Addr, multihop bool) []Peer {

@@ -88,7 +88,7 @@ func openSender(p bfd.Path) (sender, error) {
 	err = unix.EADDRINUSE
 	for try := 0; try < sourceTries && errors.Is(err, unix.EADDRINUSE); try++ {
 		port := firstSource + rand.IntN(lastSource-firstSource+1) //nolint:gosec // any free port will do
-		err = unix.Bind(fd, sockaddr(p.Source, uint16(port)))
+		err = unix.Bind(fd, sockaddr(p.Source, uint16(port)))     //nolint:gosec // see lastSource
 	}
 	if err != nil {
 		return sender{}, errors.Join(fmt.Errorf("bind to %s: %w", p.Source, err), unix.Close(fd))
@@ -142,7 +142,7 @@ func openInlet(local netip.Addr, multi bool) (*inlet, error) {
 	i := &inlet{fd: fd, local: local, multi: multi}
 	i.vector.Base = &i.buffer[0]
 	i.vector.SetLen(len(i.buffer))
-	i.message.Name = (*byte)(unsafe.Pointer(&i.from))
+	i.message.Name = (*byte)(unsafe.Pointer(&i.from)) //nolint:gosec // recvmsg(2) writes there
 	i.message.Iov, i.message.Iovlen = &i.vector, 1
 	i.message.Control = &i.control[0]
 	return i, nil
@@ -160,7 +160,7 @@ func (i *inlet) receive() (b []byte, from netip.Addr, ttl int, ok bool) {
 		case errno != 0:
 			return nil, netip.Addr{}, 0, false
 		}
-		return i.buffer[:n], i.sender(), i.ttl(), true
+		return i.buffer[:int(n)], i.sender(), i.ttl(), true //nolint:gosec // no more than the buffer
 	}
 }
 

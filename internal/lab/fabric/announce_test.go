@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -190,7 +191,7 @@ func (s *stage) speaker(h *lab.Host) int {
 	s.t.Helper()
 	var pid int
 	s.await("a speaker on "+h.Name, func() error {
-		out, err := h.Run(s.ctx(), "pgrep", "-P", fmt.Sprint(s.Daemon(h).Pid()), "-f", "speaker")
+		out, err := h.Run(s.ctx(), "pgrep", "-P", strconv.Itoa(s.Daemon(h).Pid()), "-f", "speaker")
 		if err != nil {
 			return err
 		}

@@ -61,6 +61,9 @@ type Options struct {
 	Every   time.Duration
 	// More are further routers.
 	More []More
+	// HostFRR runs FRR on the hosts in place of vipd, for comparison: it
+	// announces the VIP whatever becomes of the API server.
+	HostFRR bool
 	// Dir keeps logs; empty means a temporary directory that Close removes.
 	Dir string
 }
@@ -85,7 +88,9 @@ type Fabric struct {
 	// More are those of Options.More.
 	More []router.Router
 
-	opts    Options
+	opts Options
+	// frrs are those of Options.HostFRR.
+	frrs    map[*lab.Host]*router.FRR
 	servers apiserver.Program
 	daemons map[*lab.Host]*lab.Proc
 	apis    map[*lab.Host]*apiserver.Process
@@ -103,6 +108,7 @@ func Open(ctx context.Context, opts Options) (*Fabric, error) {
 	f := &Fabric{
 		opts: opts, Vipd: daemon.Vipd{Binary: opts.Vipd},
 		daemons: map[*lab.Host]*lab.Proc{}, apis: map[*lab.Host]*apiserver.Process{},
+		frrs: map[*lab.Host]*router.FRR{},
 	}
 	if err := f.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("set up the fabric: %w", err), f.Logs(), f.Close())
@@ -140,6 +146,12 @@ func (f *Fabric) start(ctx context.Context) error {
 	for _, h := range f.Lab.Hosts {
 		if err := f.StartAPIServer(ctx, h); err != nil {
 			return err
+		}
+		if f.opts.HostFRR {
+			if err := f.startHostFRR(ctx, h); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := f.StartDaemon(h); err != nil {
 			return err
@@ -185,7 +197,7 @@ func (f *Fabric) own(h *lab.Host, ipv6 bool) netip.Addr {
 // StartRouter starts the router, where none runs.
 func (f *Fabric) StartRouter(ctx context.Context) error {
 	p := f.opts.Peering
-	p.ASN, p.Nodes = RouterASN, f.nodes()
+	p.ASN, p.Nodes = RouterASN, append(f.nodes(), p.Guests...)
 	var err error
 	f.Router, err = f.opts.Start(ctx, f.Lab.Router, p)
 	return err
@@ -217,7 +229,7 @@ func (f *Fabric) asn(i int) uint32 {
 	case f.opts.ASN != nil:
 		return f.opts.ASN(i)
 	}
-	return uint32(64512 + i)
+	return uint32(64512 + i) //nolint:gosec // a host's number
 }
 
 // StartAPIServer starts the API server on a host where none runs.

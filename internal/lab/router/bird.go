@@ -56,6 +56,9 @@ func birdConfig(p Peering) string {
 	l.add("protocol direct { ipv4; ipv6; interface \"eth*\"; }")
 	l.add("filter nodes { if (65535, 0) ~ bgp_community then bgp_local_pref = 0; accept; }")
 	for _, family := range []string{"ipv4", "ipv6"} {
+		if p.Multihop > 0 {
+			break // it does not know the way to the next hops, which is the kernel's
+		}
 		l.add("protocol kernel { %s { import none; export filter { if source = RTS_BGP then accept; reject; }; }; merge paths on; }", family)
 	}
 	for i, network := range p.Networks {
@@ -75,7 +78,10 @@ func birdConfig(p Peering) string {
 	}
 	for i, n := range p.Nodes {
 		l.add("protocol bgp node%d {\n local as %d;\n neighbor %s as %d;", i, p.ASN, n.Address, n.ASN)
-		l.add(" passive on;\n error wait time 1, 10;\n connect delay time 1;")
+		if !p.Connects {
+			l.add(" passive on;")
+		}
+		l.add(" error wait time 1, 10;\n connect delay time 1;")
 		if p.Multihop > 0 {
 			l.add(" multihop %d;", p.Multihop)
 		} else {

@@ -114,8 +114,9 @@ func frrBGP(p Peering) string {
 	for _, n := range p.Nodes {
 		l.add(" neighbor %s remote-as %d", n.Address, n.ASN)
 		l.add(" neighbor %s timers connect 1", n.Address)
-		// The nodes connect.
-		l.add(" neighbor %s passive", n.Address)
+		if !p.Connects {
+			l.add(" neighbor %s passive", n.Address)
+		}
 		if p.Hold != 0 {
 			l.add(" neighbor %s timers %d %d", n.Address, int(p.Hold.Seconds())/3, int(p.Hold.Seconds()))
 		}
@@ -153,6 +154,19 @@ func frrBGP(p Peering) string {
 	}
 	return l.String()
 }
+
+// Configure runs commands of bgpd's configuration mode.
+func (f *FRR) Configure(ctx context.Context, commands ...string) error {
+	argv := []string{"vtysh", "--vty_socket", f.dir, "-d", "bgpd", "-c", "configure terminal"}
+	for _, c := range commands {
+		argv = append(argv, "-c", c)
+	}
+	_, err := f.host.Run(ctx, argv...)
+	return err
+}
+
+// Processes are its daemons.
+func (f *FRR) Processes() []*lab.Proc { return f.procs }
 
 func (f *FRR) vty(ctx context.Context, daemon, command string) (string, error) {
 	return f.host.Run(ctx, "vtysh", "--vty_socket", f.dir, "-d", daemon, "-c", command)

@@ -44,9 +44,13 @@ type Peering struct {
 	// Source is the router's address of the sessions; invalid: as the kernel
 	// chooses.
 	Source netip.Addr
+	// Guests are further speakers on the nodes' segment.
+	Guests []Node
 	// Networks are announced to the nodes, by which a test sees that they do not
 	// take them.
 	Networks []netip.Prefix
+	// Connects: this side connects, and not only the nodes.
+	Connects bool
 	// GracefulRestart keeps routes of nodes whose sessions end without a word.
 	GracefulRestart bool
 }
