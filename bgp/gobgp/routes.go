@@ -59,13 +59,15 @@ func (s *Session) Announce(routes []bgp.Route) error {
 	return errors.Join(errs...)
 }
 
-// Announced are the routes that stand in the RIB.
+// Announced are the routes that stand in the RIB, in the order of their
+// addresses.
 func (s *Session) Announced() ([]bgp.Route, error) {
 	standing, err := s.standing()
 	routes := make([]bgp.Route, 0, len(standing))
 	for _, a := range standing {
 		routes = append(routes, a.Route)
 	}
+	slices.SortFunc(routes, func(x, y bgp.Route) int { return x.Prefix.Addr().Compare(y.Prefix.Addr()) })
 	return routes, err
 }
 
