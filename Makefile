@@ -7,11 +7,12 @@ LDFLAGS  := -s -w -X main.stamp=$(VERSION)
 LINT     := $(BIN)/golangci-lint
 LINT_VERSION := v2.5.0
 FUZZTIME ?= 20s
+export DESTDIR PREFIX
 RUNS     ?= 5
 
 # Packages whose tests make network namespaces and run real peers: one at a
 # time, so that they do not wait for each other's processor.
-NETWORK := ./flow ./internal/lab/... ./internal/e2e/...
+NETWORK := ./flow ./internal/lab/... ./internal/e2e/... ./internal/interop ./internal/moves/...
 
 .DEFAULT_GOAL := build
 
@@ -20,8 +21,12 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 .PHONY: build
-build: ## build bin/vipd and bin/viplab
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/vipd ./cmd/viplab
+build: $(BIN)/vipd ## build bin/vipd and bin/viplab
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/viplab
+
+.PHONY: $(BIN)/vipd
+$(BIN)/vipd:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/vipd
 
 .PHONY: demo
 demo: deps build ## show the main job on three hosts in network namespaces (root)
@@ -41,7 +46,7 @@ check: ## the fast part: format, vet, unit tests
 test: deps build ## every test, with real peers
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
-	$(GO) test $$($(GO) list ./... | grep -v -e /flow$$ -e internal/lab -e internal/e2e)
+	$(GO) test $$($(GO) list ./... | grep -v -e /flow$$ -e internal/lab -e internal/e2e -e internal/interop -e internal/moves -e internal/machines)
 	$(GO) test -race -short ./agent ./control ./election/... ./metrics
 	scripts/test-network $(NETWORK)
 
@@ -49,10 +54,17 @@ test: deps build ## every test, with real peers
 e2e: deps build ## the end-to-end tests only
 	$(GO) test -p 1 -timeout 40m -v $(NETWORK)
 
+.PHONY: machines
+machines: deps ## the package on three real systemd hosts, as containers (root)
+	$(GO) test -count=1 -timeout 12m -v ./internal/machines
+
 .PHONY: bench
 bench: deps build ## vipd beside keepalived in one run, and the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./election/... ./agent/...
 	$(BIN)/viplab bench --vipd $(BIN)/vipd --runs $(RUNS)
+	$(BIN)/viplab scale --vipd $(BIN)/vipd
+	$(BIN)/viplab busy --vipd $(BIN)/vipd
+	$(BIN)/viplab moves --vipd $(BIN)/vipd --runs $(RUNS)
 	$(BIN)/viplab fabric --vipd $(BIN)/vipd --runs $(RUNS)
 
 .PHONY: fuzz
@@ -76,12 +88,17 @@ lint: $(LINT) ## golangci-lint
 $(LINT):
 	GOBIN=$(abspath $(BIN)) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
+.PHONY: package
+package: ## build .deb and .rpm for amd64 and arm64 into bin/packages
+	@VERSION=$(VERSION) scripts/package
+
 .PHONY: install
-install: build ## install the binary, the hook and the unit below DESTDIR and PREFIX
-	install -D -m 755 $(BIN)/vipd $(DESTDIR)$(PREFIX)/bin/vipd
-	install -D -m 755 deploy/hooks/vipd-node $(DESTDIR)$(PREFIX)/sbin/vipd-node
-	install -D -m 644 systemd/vipd.service $(DESTDIR)/etc/systemd/system/vipd.service
-	sed -i 's|/usr/local/bin|$(PREFIX)/bin|' $(DESTDIR)/etc/systemd/system/vipd.service
+install: $(BIN)/vipd ## install below DESTDIR and PREFIX: program, units, manual pages, completions
+	scripts/install $(BIN)/vipd
+
+.PHONY: uninstall
+uninstall: ## remove what install installed
+	scripts/install --remove
 
 .PHONY: clean
 clean: ## remove what was built

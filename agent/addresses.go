@@ -35,6 +35,7 @@ func (g *group) want(now time.Time, h vrrp.Hold) {
 	g.wanted, g.releasing = true, false
 	g.pardonAt = time.Time{}
 	g.attempt, g.afterSilence = h.Attempt, h.AfterSilence
+	g.agent.carrier.resume()
 	g.route.stay()
 	g.lead(now, h.AfterSilence)
 	o := order{hold: true, announce: true, reseat: true, attempt: h.Attempt}
@@ -57,29 +58,31 @@ func (g *group) release(now time.Time) {
 	}
 	g.route.stay()
 	if g.seat() == "" {
-		g.shadow = shadow{}
-		g.carry(now)
+		g.dropShadow(now, EndUnkept)
 		return
 	}
 	g.releasing = true
-	g.send(g.letGo(now, owned))
+	g.send(now, g.letGo(now, owned))
 }
 
-// letGo is the order to take the addresses off: from an owner that is succeeded,
-// from a shadow that did not come to own, or from a node that gives up.
+// letGo is the order to take the addresses off: from an owner that is succeeded
+// or has lost its link for a moment, from a shadow that did not come to own, or
+// from a node that gives up.
 func (g *group) letGo(now time.Time, owned bool) order {
 	_, succeeded := g.machine.Owner(now)
-	stays := g.machine.State() != vrrp.Init && !g.gone
+	unlinked := g.machine.State() == vrrp.Init
 	switch {
-	case stays && succeeded && owned && g.becomeShadow(now):
+	case g.gone:
+	case owned && (succeeded || unlinked) && g.becomeShadow(now):
 		return order{rules: g.carry(now)}
-	case stays && g.shadow.casts() && !g.shadow.muted:
-		g.handover.chain = g.handover.before
+	case g.shadow.casts() && !g.shadow.muted:
+		if g.handover.leading {
+			g.handover.chain = g.handover.before
+		}
 		return order{rules: g.carry(now)}
 	}
-	g.shadow = shadow{}
-	g.carry(now)
-	return order{end: owned && stays && g.agent.abilities.Resets, port: g.cfg.Port}
+	g.dropShadow(now, EndUnkept)
+	return order{end: owned && !unlinked && g.agent.abilities.Resets, port: g.cfg.Port}
 }
 
 // leftBehind tells whether the VIP is on the interface, of whatever life.
@@ -98,13 +101,14 @@ func (g *group) order(now time.Time, o order) {
 	if g.cfg.Fence > 0 {
 		g.refreshAt = now.Add(g.cfg.Fence / refreshes)
 	}
-	g.send(o)
+	g.send(now, o)
 }
 
 // send hands an order for the group's addresses to the applier.
-func (g *group) send(o order) {
+func (g *group) send(now time.Time, o order) {
 	g.serial++
 	o.serial = g.serial
+	o.rulesBy = now.Add(rulesWait)
 	o.placed = placed{interfaceName: g.seat(), addrs: slices.Clone(g.cfg.Addresses)}
 	g.agent.applier.put(g, o)
 }
@@ -138,7 +142,7 @@ func (g *group) released(done applied) {
 		g.releasing = false
 	}
 	if done.reset > 0 {
-		countIn(&g.counters.ConnectionsReset, EndUnkept, count(done.reset))
+		countIn(&g.counters.ConnectionsReset, EndUnkept, tally(done.reset))
 		g.log.Info("open connections were reset with the release of the VIP", "connections", done.reset)
 	}
 	if done.err != nil {
@@ -312,8 +316,12 @@ func (g *group) attacked(now time.Time) bool {
 	if began {
 		g.announcements.begin(now, time.Time{})
 	}
-	if began || g.defence.answer(now) {
+	if began {
 		g.order(now, order{hold: true, announce: true, rules: g.handover.version})
+		return began
+	}
+	if at := g.defence.answer(now); !at.IsZero() {
+		g.announcements.makeUp(at)
 	}
 	return began
 }
@@ -324,10 +332,10 @@ func (g *group) tickAnnouncements(now time.Time) {
 		g.defendAt = time.Time{}
 		return
 	}
+	if g.announcements.due(now) {
+		g.order(now, order{hold: true, announce: true, rules: g.handover.version})
+	}
 	if due(g.defendAt, now) {
 		g.defend(now)
-	}
-	if g.announcements.due(now) {
-		g.order(now, order{hold: true, announce: true})
 	}
 }

@@ -86,6 +86,12 @@ func (a *Agent) deliver(now time.Time, l *link, f int) {
 		g.stray = stray{from: a.frame.Src, vrid: a.packet.VRID, at: now}
 		return
 	}
+	// RFC 3768 7.1: what does not match the configured authentication is discarded.
+	if a.packet.Version == vrrp.Version2 && a.packet.Password != g.password {
+		a.discard("password")
+		g.stray = stray{from: a.frame.Src, vrid: a.packet.VRID, password: true, at: now}
+		return
+	}
 	g.counters.AdvertsReceived.Add(1)
 	g.counters.lastAdvert.Store(int64(now.Sub(a.started)))
 	g.noteAdvertiser(now, a.frame.Src)
@@ -97,7 +103,9 @@ func (a *Agent) deliver(now time.Time, l *link, f int) {
 type stray struct {
 	from netip.Addr
 	vrid uint8
-	at   time.Time
+	// password: it came with another one, or with none.
+	password bool
+	at       time.Time
 }
 
 // noteStray remembers, for the groups whose VIP the advert at hand lists, that
@@ -118,6 +126,8 @@ func (g *group) whyUnheard(now time.Time) string {
 		return "if a member has it, its adverts do not arrive: look at multicast filters, or at its list of peers"
 	case s.vrid != g.cfg.VRRP.VRID:
 		return fmt.Sprintf("%v advertises it with VRID %d, this node has %d: make vrrp.vrid equal", s.from, s.vrid, g.cfg.VRRP.VRID)
+	case s.password:
+		return fmt.Sprintf("%v advertises it in version 2 with another password: make vrrp.password equal to the others' (keepalived: auth_pass, none without auth_type PASS)", s.from)
 	default:
 		return fmt.Sprintf("%v advertises it, and is not in this node's vrrp.peers or peers_file", s.from)
 	}
@@ -158,8 +168,8 @@ func (g *group) sendAdvert(now time.Time, s *vrrp.SendAdvert) {
 	}
 	socket := g.link.sockets[family(g.ipv6())]
 	p := vrrp.Packet{
-		VRID: g.cfg.VRRP.VRID, Priority: s.Priority, Interval: s.Interval,
-		Addresses: g.advertised, Checksum: s.Checksum,
+		Version: s.Version, VRID: g.cfg.VRRP.VRID, Priority: s.Priority, Interval: s.Interval,
+		Addresses: g.advertised, Checksum: s.Checksum, Password: g.password,
 	}
 	if !g.unicast() {
 		dst := vrrp.MulticastIPv4

@@ -70,10 +70,14 @@ type Agent struct {
 	abilities  Abilities
 	rulesError string
 	renewAt    time.Time
-	frame      vrrp.Frame
-	packet     vrrp.Packet
-	history    []Entry
-	watchers   map[*watcher]struct{}
+	// found are VIPs that an earlier life left on lo; adoptBy ends the time in
+	// which the rules of that life are left alone.
+	found    []netip.Addr
+	adoptBy  time.Time
+	frame    vrrp.Frame
+	packet   vrrp.Packet
+	history  []Entry
+	watchers map[*watcher]struct{}
 	// discarded counts packets by reason until Loop publishes it.
 	discarded map[string]uint64
 	// spawn runs f until it returns; what it returns ends f's context.
@@ -126,13 +130,18 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return a.applier.run(inner, func(done applied) { a.Post(inner, done) })
 	})
+	alarm := a.edges.Alarm
+	if alarm == nil {
+		alarm = clock{time.NewTimer(never)}
+	}
+	g.Go(func() error { return alarm.Run(inner) })
 	g.Go(func() error {
-		return a.carrier.run(inner, func(done carried) { a.Post(inner, done) })
+		return a.carrier.run(inner, func(done carrierDone) { a.Post(inner, done) })
 	})
 	g.Go(func() error {
 		defer cancel()
 		a.start(time.Now())
-		a.serve(ctx, inner)
+		a.serve(ctx, inner, alarm)
 		a.bequeath(time.Now())
 		a.farewell(time.Now())
 		a.closeLinks()
@@ -160,23 +169,21 @@ func (a *Agent) start(now time.Time) {
 	for _, v := range a.config.VIPs {
 		a.addGroup(now, v)
 	}
-	a.adoptShadows(now)
+	a.findShadows(now)
 	a.followKeys()
 	a.spawn(a.watchRules)
 	a.publish(now)
 }
 
 // serve is the loop.
-func (a *Agent) serve(stop, inner context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+func (a *Agent) serve(stop, inner context.Context, alarm Alarm) {
 	stopping := stop.Done()
 	for {
 		at := a.deadline()
-		arm(timer, at)
+		arm(alarm, at)
 		var ev Event
 		select {
-		case <-timer.C:
+		case <-alarm.Rings():
 		case <-a.wake:
 		case ev = <-a.events:
 		case <-stopping:
@@ -204,15 +211,15 @@ func (a *Agent) serve(stop, inner context.Context) {
 	}
 }
 
-// never is a timer's far future.
+// never is an alarm's far future.
 const never = 24 * time.Hour
 
-func arm(t *time.Timer, due time.Time) {
+func arm(alarm Alarm, due time.Time) {
 	if due.IsZero() {
-		t.Reset(never)
+		alarm.Set(never)
 		return
 	}
-	t.Reset(time.Until(due))
+	alarm.Set(time.Until(due))
 }
 
 // turn does what is due. Adverts come first: silence is judged only when none
@@ -245,10 +252,12 @@ func (a *Agent) deadline() time.Time {
 	if a.shutdown != nil {
 		d = earliest(d, a.shutdown.deadline())
 	}
-	return earliest(earliest(d, a.routesDeadline()), earliest(a.renewAt, a.helloDeadline()))
+	d = earliest(d, a.routesDeadline())
+	return earliest(d, earliest(earliest(a.renewAt, a.adoptBy), a.helloDeadline()))
 }
 
 func (a *Agent) handle(now time.Time, ev Event) {
+	a.touch(ev)
 	switch ev := ev.(type) {
 	case InterfaceChanged:
 		a.interfaceChanged(now, ev.Interface)
@@ -263,11 +272,15 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		ev.group.applied(now, ev)
 	case proved:
 		a.proved(now, ev)
-	case carried:
-		a.carried(now, ev)
+	case carrierDone:
+		a.carrierDone(now, ev)
 	case probed:
 		if !ev.group.gone {
 			ev.group.probed(now, ev)
+		}
+	case reached:
+		if !ev.group.gone {
+			ev.group.reached(now, ev)
 		}
 	case claimed:
 		a.claimed(now, ev)
@@ -291,6 +304,25 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		ev.do()
 	default:
 		panic("agent: unhandled event")
+	}
+}
+
+// touch marks the groups whose deadline an event may change: its own group's,
+// where it is about one.
+func (a *Agent) touch(ev Event) {
+	switch ev := ev.(type) {
+	case applied:
+		ev.group.stale = true
+	case probed:
+		ev.group.stale = true
+	case reached:
+		ev.group.stale = true
+	case checked:
+		ev.group.stale = true
+	default:
+		for _, g := range a.groups {
+			g.stale = true
+		}
 	}
 }
 

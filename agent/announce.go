@@ -34,7 +34,7 @@ type announcements struct {
 	sent    int
 	next    time.Time
 	// again is one more, after the fence of a frozen former owner; soon is one
-	// after another candidate announced itself.
+	// after another station announced itself.
 	again, soon time.Time
 }
 
@@ -66,6 +66,13 @@ func (s *announcements) stop() {
 func (s *announcements) outcry(now time.Time) {
 	if s.soon.IsZero() {
 		s.soon = now.Add(outcryDelay)
+	}
+}
+
+// makeUp plans an announcement that may not be made before a time.
+func (s *announcements) makeUp(at time.Time) {
+	if s.soon.IsZero() {
+		s.soon = at
 	}
 }
 
@@ -110,6 +117,8 @@ type defence struct {
 	attacked time.Time
 	allowed  time.Time
 	pause    time.Duration
+	// planned is when the last answer was or will be given.
+	planned time.Time
 }
 
 // begins notes an attack and tells whether it starts an episode.
@@ -123,14 +132,19 @@ func (d *defence) begins(now time.Time) bool {
 	return first
 }
 
-// answer tells whether an attack that goes on may be answered now.
-func (d *defence) answer(now time.Time) bool {
+// answer tells when to answer an attack that goes on: at once, or as soon as may
+// be, because clients follow who announced last. Zero: an answer to come will do.
+func (d *defence) answer(now time.Time) time.Time {
+	if now.Before(d.planned) {
+		return time.Time{}
+	}
+	d.planned = now
 	if now.Before(d.allowed) {
-		return false
+		d.planned = d.allowed
 	}
 	d.pause = min(2*d.pause, defencePauseMax)
-	d.allowed = now.Add(d.pause)
-	return true
+	d.allowed = d.planned.Add(d.pause)
+	return d.planned
 }
 
 // earliest is the earlier of two deadlines; a zero one is none.

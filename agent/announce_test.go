@@ -135,12 +135,12 @@ func TestDefence(t *testing.T) {
 		want    []string
 	}{
 		{"the first attack begins an episode", []time.Duration{0}, []string{"begins"}},
-		{"one within a second is not answered", []time.Duration{0, s - 1}, []string{"begins", "no"}},
-		{"the pause doubles", []time.Duration{0, s, 2 * s, 3*s - 1, 3 * s, 7*s - 1, 7 * s}, []string{"begins", "answered", "no", "no", "answered", "no", "answered"}},
+		{"one within a second is answered when it is over", []time.Duration{0, s / 2, s}, []string{"begins", "answered after 500ms", "answered after 2s"}},
+		{"the pause doubles", []time.Duration{0, s, 2 * s, 3*s - 1, 3 * s, 7*s - 1, 7 * s}, []string{"begins", "answered", "answered after 1s", "no", "answered after 4s", "no", "answered after 8s"}},
 		{
 			"up to half a minute",
-			[]time.Duration{0, s, 3 * s, 7 * s, 15 * s, 31 * s, 61*s - 1, 61 * s, 91*s - 1, 91 * s},
-			[]string{"begins", "answered", "answered", "answered", "answered", "answered", "no", "answered", "no", "answered"},
+			[]time.Duration{0, s, 3 * s, 7 * s, 15 * s, 31 * s, 61 * s, 90 * s, 91*s - 1, 100 * s},
+			[]string{"begins", "answered", "answered", "answered", "answered", "answered", "answered", "answered after 1s", "no", "answered after 21s"},
 		},
 		{"quiet for a minute: the next one begins anew", []time.Duration{0, s, 61 * s}, []string{"begins", "answered", "begins"}},
 		{"attacks that go on are one episode", []time.Duration{0, 59 * s, 118 * s}, []string{"begins", "answered", "answered"}},
@@ -154,10 +154,8 @@ func TestDefence(t *testing.T) {
 				switch {
 				case d.begins(now):
 					got = append(got, "begins")
-				case d.answer(now):
-					got = append(got, "answered")
 				default:
-					got = append(got, "no")
+					got = append(got, answered(d.answer(now), now))
 				}
 			}
 			if diff := cmp.Diff(row.want, got); diff != "" {
@@ -165,6 +163,16 @@ func TestDefence(t *testing.T) {
 			}
 		})
 	}
+}
+
+func answered(at, now time.Time) string {
+	switch {
+	case at.IsZero():
+		return "no"
+	case at.Equal(now):
+		return "answered"
+	}
+	return "answered after " + at.Sub(now).String()
 }
 
 func TestEarliest(t *testing.T) {

@@ -27,9 +27,10 @@ type order struct {
 	reseat bool
 	// attempt is the machine's, 0 for a refresh.
 	attempt uint64
-	// rules is the carrier's version that the order waits for; 0: none. certain:
-	// without it the addresses are not taken off.
+	// rules is the carrier's version that the order waits for, until rulesBy at the
+	// latest; 0: none. certain: without it the addresses are not taken off.
 	rules   uint64
+	rulesBy time.Time
 	certain bool
 	// end: connections to port are ended before the addresses go.
 	end  bool
@@ -93,6 +94,9 @@ func (o order) replacedBy(newer order) order {
 		newer.attempt = max(newer.attempt, o.attempt)
 		newer.rules = max(newer.rules, o.rules)
 	}
+	if o.end && !newer.hold {
+		newer.end, newer.port = true, o.port
+	}
 	for i, d := range newer.drop {
 		if d.interfaceName == newer.interfaceName {
 			newer.drop[i].addrs = slices.DeleteFunc(slices.Clone(d.addrs), func(a netip.Addr) bool { return slices.Contains(newer.addrs, a) })
@@ -154,7 +158,7 @@ func (p *applier) apply(ctx context.Context, g *group, o order) applied {
 	for _, d := range o.drop {
 		done.undropped = errors.Join(done.undropped, p.addresses.Release(ctx, d.interfaceName, d.addrs))
 	}
-	settled := p.carrier.settle(o.rules, rulesWait)
+	settled := p.carrier.settle(g, o.rules, o.rulesBy)
 	if !o.hold {
 		return p.release(ctx, done, settled)
 	}

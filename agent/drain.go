@@ -38,7 +38,7 @@ type drain struct {
 // drainedGroup is a drain's view of one group.
 type drainedGroup struct {
 	*group
-	// wasOwner: it had the VIP when the drain began.
+	// wasOwner: it had the VIP when the drain began, or connections to it.
 	wasOwner bool
 	// escalateAt is when priority 1 has been tried for long enough, forceAt when
 	// a forced drain gives up waiting.
@@ -230,7 +230,7 @@ func (op *drain) hopeless(now time.Time) (why string, certain bool) {
 func (op *drain) add(now time.Time, g *group) {
 	wait := max(escalateMin, escalateIntervals*g.cfg.VRRP.AdvertInterval)
 	op.groups = append(op.groups, &drainedGroup{
-		group: g, wasOwner: g.machine.Owns(),
+		group: g, wasOwner: g.machine.Owns() || g.shadow.casts(),
 		escalateAt: now.Add(wait), forceAt: earliest(now.Add(2*wait), op.endsAt),
 	})
 	if g.machine.Owns() {
@@ -298,7 +298,7 @@ func (op *drain) deadline() time.Time {
 		if g.finished {
 			continue
 		}
-		if !g.machine.Owns() {
+		if !g.waitUntil.IsZero() || !g.machine.Owns() {
 			d = earliest(earliest(d, g.pathDeadline()), g.proof.deadline())
 			if g.shadow.cause == "" {
 				d = earliest(d, g.waitUntil)
@@ -399,6 +399,10 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 		g.press(now, op)
 		return
 	}
+	if !g.waitUntil.IsZero() {
+		g.waitOn(now, op)
+		return
+	}
 	if due(g.proof.askAt, now) {
 		g.proof.askAt = time.Time{}
 	}
@@ -422,22 +426,24 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 	}
 }
 
-// moved tells once that the group is served elsewhere, and waits for its open
+// moved tells that the group is served elsewhere, and begins to wait for its open
 // connections if asked to.
 func (g *drainedGroup) moved(now time.Time, op *drain, to netip.Addr) {
-	s := &g.shadow
-	if g.waitUntil.IsZero() {
-		op.say(now, g.group, "moved to %v", to)
-		g.waitUntil = op.waitEnds(now, s)
-		if op.request.WaitConnections && s.casts() {
-			op.say(now, g.group, "waiting for open connections to end, for %v at the most", g.waitUntil.Sub(now).Round(time.Second))
-		}
+	op.say(now, g.group, "moved to %v", to)
+	g.waitUntil = op.waitEnds(now, &g.shadow)
+	if op.request.WaitConnections && g.shadow.casts() {
+		op.say(now, g.group, "waiting for open connections to end, for %v at the most", g.waitUntil.Sub(now).Round(time.Second))
 	}
-	if !op.request.WaitConnections || !s.casts() {
+	g.waitOn(now, op)
+}
+
+// waitOn waits for open connections, whoever owns the VIP by now.
+func (g *drainedGroup) waitOn(now time.Time, op *drain) {
+	if !op.request.WaitConnections || !g.shadow.casts() {
 		g.finished = true
 		return
 	}
-	if due(g.waitUntil, now) && s.cause == "" {
+	if due(g.waitUntil, now) {
 		g.endShadow(now, EndWaited)
 	}
 }

@@ -26,6 +26,21 @@ type Edges struct {
 	// Speaker is nil where there is none; Paths goes with it.
 	Speaker Speaker
 	Paths   Paths
+	// Alarm wakes the loop; nil: a timer of package time does, which costs an
+	// idle daemon more.
+	Alarm Alarm
+}
+
+// Alarm tells when time has passed.
+type Alarm interface {
+	// Set has Rings get the time when d has passed, at once if that is not more
+	// than 0, and forgets what was set before.
+	Set(d time.Duration)
+	// Rings may get a value although the alarm was set anew meanwhile.
+	Rings() <-chan time.Time
+	// Run does what is needed for that until ctx ends, which is a nil error. The
+	// agent calls it once, and needs it to the end of its handing over.
+	Run(ctx context.Context) error
 }
 
 // AdvertSockets opens sockets for adverts.
@@ -92,7 +107,7 @@ type Announcer interface {
 	Announce(interfaceName string, addrs []netip.Addr) error
 }
 
-// Prober asks who answers for an address. mac is empty if nobody does, or only
+// Prober asks the segment. Probe: who answers for an address; mac is empty if nobody does, or only
 // a station that answers for any address.
 type Prober interface {
 	Probe(ctx context.Context, interfaceName string, addr netip.Addr) (mac string, err error)
@@ -100,6 +115,9 @@ type Prober interface {
 	// that leave this host even if it has the VIP itself, and closes it. open tells
 	// whether a server listens; mac is the station that answered.
 	Knock(ctx context.Context, interfaceName string, from netip.Addr, vip netip.AddrPort) (mac string, open bool, err error)
+	// Reach asks the station with that address and MAC, and third ones of the
+	// segment, whether they hear this host. Attempt is left alone.
+	Reach(ctx context.Context, interfaceName string, of netip.Addr, mac [6]byte, third []netip.Addr) (vrrp.Reached, error)
 }
 
 // Claims reports other stations that claim watched addresses on an interface,

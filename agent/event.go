@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"net/netip"
+
+	"github.com/vipd/vipd/election/vrrp"
 )
 
 // Event is what the loop is told by edges and callers. The set is closed.
@@ -36,8 +38,8 @@ type applied struct {
 	reset int
 }
 
-// carried is what the carrier did in a round.
-type carried struct {
+// carrierDone is what the carrier did in a round.
+type carrierDone struct {
 	version uint64
 	groups  map[*group]carriedGroup
 	// passed are the packets that were passed on; nil: none are to be.
@@ -48,9 +50,11 @@ type carried struct {
 // carriedGroup is what the carrier did for a group, and what it found.
 type carriedGroup struct {
 	err error
-	// reset and stranded are how many connections were ended: of whatever clients,
-	// and of this host's clients to another node.
-	reset, stranded int
+	// reset are how many connections were ended, of whatever clients, for cause;
+	// stranded how many of this host's clients to another node.
+	reset    int
+	cause    EndCause
+	stranded int
 	// open are the connections that are carried, if counted.
 	open    Connections
 	counted bool
@@ -62,6 +66,14 @@ type probed struct {
 	attempt uint64
 	mac     string
 	err     error
+}
+
+// reached is the outcome of a question who hears this host.
+type reached struct {
+	group *group
+	of    netip.Addr
+	vrrp.Reached
+	err error
 }
 
 // claimed tells of another station that claims a VIP.
@@ -101,7 +113,8 @@ func (InterfaceGone) event()    {}
 func (InterfacesKnown) event()  {}
 func (AddressRemoved) event()   {}
 func (applied) event()          {}
-func (carried) event()          {}
+func (carrierDone) event()      {}
+func (reached) event()          {}
 func (probed) event()           {}
 func (claimed) event()          {}
 func (checked) event()          {}

@@ -117,8 +117,11 @@ func (l *lan) path(c *connection) string {
 		case r != nil:
 			hop = r.Prev
 		}
-		if hop == (Hop{}) {
+		switch {
+		case hop == (Hop{}) && present:
 			return "reset by " + at.name
+		case hop == (Hop{}):
+			return "" // the client sends again
 		}
 		at, stamped = l.at(hop), true
 	}
@@ -175,6 +178,9 @@ func (p *process) Apply(_ context.Context, groups []FlowGroup) error {
 	next := map[netip.Addr]*ruled{}
 	for _, g := range groups {
 		for _, addr := range g.Addresses {
+			if next[addr] != nil {
+				return fmt.Errorf("%v is in two groups", addr)
+			}
 			next[addr] = &ruled{FlowGroup: g, ends: time.Now().Add(g.Lifetime)}
 		}
 	}

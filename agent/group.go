@@ -59,6 +59,10 @@ type group struct {
 	unannounced string
 	// rejoinAt is when an interface is tried again.
 	rejoinAt time.Time
+	// next is the group's deadline as it was worked out last; stale: that may be
+	// another one by now.
+	next  time.Time
+	stale bool
 
 	// claimedAt is when another station claimed a VIP last. accused is what it
 	// claimed, to be answered at defendAt.
@@ -75,8 +79,10 @@ type group struct {
 	gone bool
 
 	// advertised and unicastTo are what adverts list and whom they go to.
-	advertised  []netip.Addr
-	unicastTo   []netip.Addr
+	advertised []netip.Addr
+	unicastTo  []netip.Addr
+	// password is that of version 2 adverts.
+	password    vrrp.Password
 	buffer      []byte
 	sendErrorAt time.Time
 	restoredAt  time.Time
@@ -86,6 +92,8 @@ type group struct {
 	// the owners.
 	shadow   shadow
 	handover handover
+	// inherited: what an earlier life left was looked at.
+	inherited bool
 	// advertFrom and advertMAC are where the last advert came from.
 	advertFrom netip.Addr
 	advertMAC  [6]byte
@@ -135,6 +143,7 @@ func (a *Agent) removeGroup(now time.Time, g *group) {
 		g.tell(now, StateInit)
 	}
 	g.gone = true
+	g.dropShadow(now, EndUnkept)
 	if !g.route.leaveAt.IsZero() {
 		g.release(now)
 	}
@@ -152,13 +161,18 @@ func (g *group) ipv6() bool { return g.cfg.Addresses[0].Is6() }
 func (g *group) prepare() vrrp.Config {
 	v := g.cfg.VRRP
 	c := vrrp.Config{
-		VRID: v.VRID, Interval: v.AdvertInterval,
+		VRID: v.VRID, Rhythm: vrrp.Rhythm{Interval: v.AdvertInterval},
 		Priority: v.Priority, UnhealthyPriority: v.UnhealthyPriority,
 		Preempt: v.Preempt == config.PreemptAlways, PreemptDelay: v.PreemptDelay,
 		StartupDelay:   v.StartupDelay,
 		Peers:          g.peers(),
 		FollowChecksum: v.Checksum == config.ChecksumAuto,
 	}
+	if v.Version == 2 {
+		c.Version = vrrp.Version2
+	}
+	g.password = vrrp.Password{}
+	copy(g.password[:], v.Password)
 	if v.Checksum == config.ChecksumPseudoHeader {
 		c.Checksum = vrrp.PseudoHeader
 	}
@@ -204,8 +218,17 @@ func (g *group) unicast() bool {
 	return len(g.cfg.VRRP.Peers) > 0 || g.cfg.VRRP.PeersFile != ""
 }
 
-// deadline is when the group has to be ticked; zero: not.
+// deadline is when the group has to be ticked; zero: not. With hundreds of
+// groups most of them have nothing to do with what wakes the loop, so it is
+// worked out anew only for those that something happened to.
 func (g *group) deadline() time.Time {
+	if g.stale {
+		g.next, g.stale = g.workOutDeadline(), false
+	}
+	return g.next
+}
+
+func (g *group) workOutDeadline() time.Time {
 	d := g.machine.Deadline()
 	for _, t := range [...]time.Time{
 		g.fitness.deadline(), g.refreshAt, g.retryAt, g.unheldDeadline(),
@@ -227,6 +250,7 @@ func (g *group) tick(now time.Time) {
 	if d := g.deadline(); d.IsZero() || now.Before(d) {
 		return
 	}
+	g.stale = true
 	if d := g.machine.Deadline(); !d.IsZero() && !now.Before(d) {
 		if now.Sub(d) > g.cfg.VRRP.AdvertInterval {
 			g.agent.loop.Late.Add(1)
@@ -247,6 +271,7 @@ func (g *group) tick(now time.Time) {
 
 // step tells the machine an event and does what it wants.
 func (g *group) step(now time.Time, ev vrrp.Event) {
+	g.stale = true
 	for _, act := range g.machine.Step(now, ev) {
 		g.perform(now, act)
 	}
@@ -265,6 +290,8 @@ func (g *group) perform(now time.Time, act vrrp.Action) {
 		g.attacked(now)
 	case vrrp.Probe:
 		g.probe(act.Attempt)
+	case vrrp.Reach:
+		g.reach(act)
 	case vrrp.Transition:
 		g.transition(now, act)
 	case vrrp.Report:
@@ -315,6 +342,8 @@ func (g *group) report(now time.Time, r vrrp.Report) {
 		g.log.Warn("the VIP is in use by another station; it is not claimed", "detail", r.Detail, "mend", g.whyUnheard(now))
 	case vrrp.OwnAddress:
 		g.log.Warn("another station uses this node's own address; find it by its MAC and give it another", "address", r.From, "mac", g.sender(), "detail", r.Detail)
+	case vrrp.Deaf:
+		g.log.Warn("another node advertises as owner and does not hear this one; look for what loses frames on the way to it", "to", r.From, "detail", r.Detail)
 	case vrrp.Undone:
 		g.log.Warn("the VIP could not be taken over from its living owner; it stays there", "owner", r.From, "detail", r.Detail)
 	}

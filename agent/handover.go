@@ -36,11 +36,11 @@ type shadow struct {
 	adopted bool
 	// muted: it is an owner that was late, and is silent until it knows who owns.
 	muted bool
-	// carried are how many connections of other hosts' clients were open at most,
+	// most are how many connections of other hosts' clients were open at once,
 	// open those that are open now, reset how many were ended by this node.
-	carried int
-	open    Connections
-	reset   int
+	most  int
+	open  Connections
+	reset int
 	// heededAt is when the owner said last that it passes on to this node.
 	heededAt time.Time
 	// lookAt is when the connections have to be looked at.
@@ -104,8 +104,11 @@ func (g *group) becomeShadow(now time.Time) bool {
 	if !s.casts() || s.muted {
 		*s = shadow{since: now, graceEnds: now.Add(g.cfg.Handover.Grace)}
 	}
-	*s = shadow{since: s.since, graceEnds: s.graceEnds, carried: s.carried, open: s.open, reset: s.reset}
+	*s = shadow{since: s.since, graceEnds: s.graceEnds, most: s.most, open: s.open, reset: s.reset}
 	s.heededAt, s.lookAt = now, now.Add(shadowLeast)
+	if g.shown.state == StateBackup && g.why.reason == "" {
+		g.why = cause{reason: election.Startup, detail: "an earlier vipd on this node was owner; its connections are carried on", told: true}
+	}
 	if g.fitness.liveness == counter.Hung {
 		g.endShadow(now, EndHung)
 	}
@@ -120,11 +123,12 @@ func (g *group) mute(now time.Time) {
 	}
 	g.shadow = shadow{since: now, muted: true}
 	g.held = nil
-	g.send(order{rules: g.carry(now), certain: true})
+	g.send(now, order{rules: g.carry(now), certain: true})
 }
 
 // resume ends being a shadow because this node has the VIP again.
 func (g *group) resume(now time.Time) {
+	g.handover.leading = false
 	s := &g.shadow
 	if !s.casts() {
 		return
@@ -154,7 +158,8 @@ func (g *group) endShadow(now time.Time, why EndCause) {
 // cutShadow has the carrier end connections.
 func (g *group) cutShadow(which ending) {
 	w := g.handover.told
-	w.end = which
+	w.end, w.cause = which, g.shadow.cause
+	g.agent.carrier.resume()
 	version := g.agent.carrier.set(g, w)
 	if which == endAll {
 		g.shadow.cut, g.shadow.lookAt = version, time.Time{}
@@ -170,12 +175,18 @@ func (g *group) concludeShadow(now time.Time) {
 	}
 	g.noteHandover(now, result)
 	if g.shown.state == StateHandover {
-		g.why = cause{reason: election.HandoverEnded, detail: s.account(), told: true}
+		g.why = cause{reason: election.HandoverEnded, detail: s.account()}
+	} else {
+		// A fault stays what the status tells.
+		g.agent.record(Entry{
+			Time: now, VIP: g.cfg.Name, From: g.shown.state, To: g.shown.state, Reason: election.HandoverEnded,
+			Detail: s.account(), Owner: g.owner(now), DurationSeconds: now.Sub(s.since).Seconds(),
+		})
 	}
 	g.log.Info("the handover ended", "detail", s.account(), "after", now.Sub(s.since).Round(time.Millisecond))
 	for _, op := range g.agent.drains {
 		for _, d := range op.groups {
-			if d.group == g && op.request.WaitConnections {
+			if d.group == g && op.request.WaitConnections && s.cause != EndLocal {
 				d.resets += s.reset
 			}
 		}
@@ -184,12 +195,30 @@ func (g *group) concludeShadow(now time.Time) {
 	g.carry(now)
 }
 
+// dropShadow ends being a shadow at once: there is nothing to carry on with.
+func (g *group) dropShadow(now time.Time, why EndCause) {
+	s, h := &g.shadow, &g.handover
+	if !s.casts() {
+		g.carry(now)
+		return
+	}
+	w := h.told
+	w.part, w.onLo, w.end, w.cause = apart, false, endAll, why
+	h.told, h.version = carriage{}, g.agent.carrier.set(g, w)
+	if !s.muted {
+		g.noteHandover(now, HandoverReset)
+		g.log.Info("the handover ended", "detail", "what was open is reset: "+why.explain(), "after", now.Sub(s.since).Round(time.Millisecond))
+	}
+	*s = shadow{}
+	g.carry(now)
+}
+
 // account is one line about the connections of a shadow that ended.
 func (s *shadow) account() string {
-	if s.carried == 0 && s.reset == 0 {
+	if s.most == 0 && s.reset == 0 {
 		return "no connection was open"
 	}
-	text := fmt.Sprintf("of %d connections that were carried %d ended by themselves", s.carried, max(0, s.carried-s.reset))
+	text := fmt.Sprintf("of %d connections that were carried %d ended by themselves", s.most, max(0, s.most-s.reset))
 	if s.reset == 0 {
 		return text
 	}
@@ -251,18 +280,18 @@ func (g *group) carried(now time.Time, version uint64, done carriedGroup) {
 	s := &g.shadow
 	g.noteCarryError(done.err)
 	if done.stranded > 0 {
-		countIn(&g.counters.ConnectionsReset, EndStranded, count(done.stranded))
+		countIn(&g.counters.ConnectionsReset, EndStranded, tally(done.stranded))
 	}
 	if done.reset > 0 {
 		s.reset += done.reset
-		countIn(&g.counters.ConnectionsReset, s.cause, count(done.reset))
+		countIn(&g.counters.ConnectionsReset, done.cause, tally(done.reset))
 	}
 	if !s.casts() {
 		return
 	}
 	if done.counted {
 		s.open = done.open
-		s.carried = max(s.carried, done.open.Remote)
+		s.most = max(s.most, done.open.Remote)
 	}
 	switch {
 	case s.ends() && version >= s.last:

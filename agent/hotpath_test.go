@@ -57,13 +57,16 @@ func (idle) Hold(context.Context, string, []netip.Addr, time.Duration, time.Time
 func (idle) Reseat(context.Context, string, []netip.Addr, time.Duration, time.Time) (bool, error) {
 	return false, nil
 }
-func (idle) Release(context.Context, string, []netip.Addr) error { return nil }
-func (idle) Announce(string, []netip.Addr) error                 { return nil }
+func (idle) Release(context.Context, string, []netip.Addr) error       { return nil }
+func (idle) Announce(string, []netip.Addr) error                       { return nil }
+func (idle) Probe(context.Context, string, netip.Addr) (string, error) { return "", nil }
 func (idle) Knock(context.Context, string, netip.Addr, netip.AddrPort) (string, bool, error) {
 	return "", false, nil
 }
 
-func (idle) Probe(context.Context, string, netip.Addr) (string, error)        { return "", nil }
+func (idle) Reach(context.Context, string, netip.Addr, [6]byte, []netip.Addr) (vrrp.Reached, error) {
+	return vrrp.Reached{}, nil
+}
 func (idle) WatchHealth(context.Context, config.VIP, func(ProbeResult)) error { return nil }
 func (idle) Follow(context.Context, string, func([]byte, error)) error        { return nil }
 func (idle) Load() (Drained, error)                                           { return nil, nil }

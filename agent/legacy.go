@@ -5,24 +5,18 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/vipd/vipd/peer"
 )
 
 const (
-	// adoptWait is how long an adopted shadow leaves the rules of the earlier life
-	// as they are: the owner tells its place in the chain.
+	// adoptWait is how long the rules of an earlier life are left as they are: the
+	// owner tells a shadow's place in the chain.
 	adoptWait = 1500 * time.Millisecond
 	// bequestWait is how long a stop waits for the kernel.
 	bequestWait = time.Second
-	// retryRules is the pause before a watch of the rules that failed is begun
-	// again.
-	retryRules = 5 * time.Second
 )
 
-// adoptShadows takes over what an earlier life left in the kernel, and has the
-// rest removed.
-func (a *Agent) adoptShadows(now time.Time) {
+// findShadows looks what an earlier life left in the kernel.
+func (a *Agent) findShadows(now time.Time) {
 	var addrs []netip.Addr
 	for _, g := range a.groups {
 		addrs = append(addrs, g.cfg.Addresses...)
@@ -31,75 +25,66 @@ func (a *Agent) adoptShadows(now time.Time) {
 	if err != nil {
 		a.log.Warn("what an earlier vipd carries is not known; it ends by itself", "error", err)
 	}
-	adopted := false
-	for _, g := range a.groups {
-		left := slices.ContainsFunc(g.cfg.Addresses, func(a netip.Addr) bool { return slices.Contains(found, a) })
-		if left && g.becomeShadow(now) {
-			g.shadow.adopted, adopted = true, true
-			g.log.Info("an earlier vipd on this node was owner; the connections that are open here are carried on")
-		}
+	a.found = found
+	if len(found) > 0 {
+		a.adoptBy = now.Add(adoptWait)
+		a.carrier.pause()
 	}
-	if !adopted {
-		a.carrier.renew()
+	a.carrier.renew()
+}
+
+// inherit takes over, on the group's interface, what an earlier life left there;
+// what cannot be carried on is ended.
+func (g *group) inherit(now time.Time) {
+	if g.inherited {
 		return
 	}
-	a.renewAt = now.Add(adoptWait)
+	g.inherited = true
+	found := func(addr netip.Addr) bool { return slices.Contains(g.agent.found, addr) }
+	here := slices.ContainsFunc(g.cfg.Addresses, found)
+	if here && g.becomeShadow(now) {
+		g.shadow.adopted = true
+		g.log.Info("an earlier vipd on this node was owner; the connections that are open here are carried on")
+		g.carry(now)
+		return
+	}
+	if !here && (g.leftBehind() || !g.agent.abilities.Resets) {
+		return
+	}
+	// Sockets of a VIP that is not on this host any more are as good as dead.
+	g.agent.carrier.set(g, carriage{
+		placed: placed{interfaceName: g.link.name, addrs: g.cfg.Addresses},
+		errand: errand{name: g.cfg.Name, port: g.cfg.Port, end: endAll, cause: EndUnkept},
+	})
+}
+
+// heeded notes that the owner passes on to this node.
+func (g *group) heeded(at time.Time) {
+	g.shadow.heededAt, g.shadow.adopted = at, false
+	if !slices.ContainsFunc(g.agent.groups, func(o *group) bool { return o.shadow.adopted }) {
+		g.agent.carrier.resume()
+	}
 }
 
 // bequeath leaves to the kernel what this node carries, for what is left of the
-// grace: the next life adopts it.
+// grace: the next life adopts it. What an owner passes on ends with its fence.
 func (a *Agent) bequeath(now time.Time) {
 	var version uint64
 	for _, g := range a.groups {
-		left := g.graceLeft(now)
-		if left == 0 || g.wanted {
-			continue
-		}
+		s := &g.shadow
 		w := g.carriage(now)
-		w.lifetime = max(left, flowLifetime)
+		switch {
+		case !s.casts() || s.muted || s.adopted || s.done() || s.cut != 0 || w.part != shadowing:
+			continue
+		case s.cause != "" || g.graceLeft(now) == 0:
+			w.end, w.cause = endAll, s.cause
+		default:
+			w.lifetime = max(g.graceLeft(now), flowLifetime)
+			g.log.Info("open connections live on in the kernel until the next start of vipd", "at most", w.lifetime.Round(time.Second))
+		}
 		version = a.carrier.set(g, w)
-		g.log.Info("open connections live on in the kernel until the next start of vipd", "at most", left.Round(time.Second))
 	}
-	if !a.carrier.settle(version, bequestWait) {
+	if !a.carrier.settle(nil, version, now.Add(bequestWait)) {
 		a.log.Warn("the kernel was not told in time to keep open connections; they may be reset")
 	}
-}
-
-// watchRules puts rules back that somebody else takes away, until ctx ends. A
-// watch that fails is begun again; each error is told once.
-func (a *Agent) watchRules(ctx context.Context) {
-	told := map[string]bool{}
-	for {
-		err := a.edges.Flows.WatchRules(ctx, a.carrier.renew)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil && !told[err.Error()] {
-			told[err.Error()] = true
-			a.log.Warn("rules that somebody else removes would be put back within a second only; the watch is begun again every 5 s", "error", err)
-		}
-		select {
-		case <-time.After(retryRules):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// capabilities are what others may rely on.
-func (a *Agent) capabilities() peer.Capabilities {
-	var c peer.Capabilities
-	if a.abilities.IPv4 {
-		c |= peer.ForwardsIPv4
-	}
-	if a.abilities.IPv6 {
-		c |= peer.ForwardsIPv6
-	}
-	if a.abilities.IPv4 || a.abilities.IPv6 {
-		c |= peer.Shadows
-	}
-	if a.abilities.Resets {
-		c |= peer.Resets
-	}
-	return c
 }

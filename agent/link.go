@@ -120,6 +120,7 @@ func (g *group) relink(now time.Time, moved election.Reason) {
 		g.own = own
 		g.step(now, vrrp.Configure{Config: g.prepare()})
 	}
+	g.inherit(now)
 	g.step(now, vrrp.LinkUp{Own: own})
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election"
+	"github.com/vipd/vipd/election/vrrp"
 	"github.com/vipd/vipd/health/counter"
 )
 
@@ -329,6 +330,25 @@ func (p *process) Knock(_ context.Context, _ string, _ netip.Addr, vip netip.Add
 		}
 	}
 	return mac, true, nil
+}
+
+// Reach implements Prober: 60 ms.
+func (p *process) Reach(ctx context.Context, _ string, of netip.Addr, _ [6]byte, third []netip.Addr) (vrrp.Reached, error) {
+	select {
+	case <-time.After(60 * time.Millisecond):
+	case <-ctx.Done():
+		return vrrp.Reached{}, ctx.Err()
+	}
+	found := vrrp.Reached{Other: vrrp.Silent, Asked: len(third)}
+	if p.lan.answerer(p.host, of) != "" {
+		found.Other = vrrp.Hears
+	}
+	for _, addr := range third {
+		if p.lan.answerer(p.host, addr) != "" {
+			found.Third++
+		}
+	}
+	return found, nil
 }
 
 // WatchClaims implements Claims.

@@ -9,34 +9,47 @@ import (
 // leaving this host.
 const blockedAfter = 200 * time.Millisecond
 
-// passing is what became of the packets that were passed on.
+// passing is what became of the packets that a group passed on.
 type passing struct {
-	// read is what was read last; on counts over all readings, as the kernel's own
-	// count begins anew with new rules.
-	read Passed
-	on   uint64
-	// heldBackSince is when packets were first seen to be passed on and not to
-	// leave; blocked says why nothing is passed on any more.
-	heldBackSince time.Time
-	blocked       string
+	by map[netip.Addr]*passage
+	// on counts over all readings, as the kernel's own count begins anew with new
+	// rules.
+	on uint64
+	// blocked says why nothing is passed on any more.
+	blocked string
 }
 
-// note takes in a reading, and tells whether packets have been passed on for a
-// while and none left.
-func (p *passing) note(now time.Time, next Passed) (blocked bool) {
+// passage is what became of the packets of one VIP.
+type passage struct {
+	read Passed
+	// heldBackSince is when packets were first seen to be passed on and not to
+	// leave.
+	heldBackSince time.Time
+}
+
+// forget begins anew; what was read is known still.
+func (p *passing) forget() {
+	p.blocked = ""
+	for _, one := range p.by {
+		one.heldBackSince = time.Time{}
+	}
+}
+
+// note takes in a reading of one VIP, and tells how many packets were passed on
+// since the last, and whether none has left for a while.
+func (p *passage) note(now time.Time, next Passed) (on uint64, blocked bool) {
 	was := p.read
 	if next.On < was.On || next.Left < was.Left {
 		was = Passed{}
 	}
 	p.read = next
-	p.on += next.On - was.On
 	switch {
 	case next.Left > was.Left:
 		p.heldBackSince = time.Time{}
 	case next.On > was.On && p.heldBackSince.IsZero():
 		p.heldBackSince = now
 	}
-	return !p.heldBackSince.IsZero() && now.Sub(p.heldBackSince) >= blockedAfter
+	return next.On - was.On, !p.heldBackSince.IsZero() && now.Sub(p.heldBackSince) >= blockedAfter
 }
 
 // notePassed judges whether what the group passes on leaves this host.
@@ -45,50 +58,27 @@ func (g *group) notePassed(now time.Time, all map[netip.Addr]Passed) {
 	if h.told.prev == (Hop{}) || all == nil {
 		return
 	}
-	var sum Passed
+	p := &h.passing
+	if p.by == nil {
+		p.by = map[netip.Addr]*passage{}
+	}
+	anyBlocked := false
 	for _, addr := range g.cfg.Addresses {
-		sum.On += all[addr].On
-		sum.Left += all[addr].Left
+		if p.by[addr] == nil {
+			p.by[addr] = &passage{}
+		}
+		on, blocked := p.by[addr].note(now, all[addr])
+		p.on += on
+		anyBlocked = anyBlocked || blocked
+		if since := p.by[addr].heldBackSince; !since.IsZero() && !blocked {
+			g.agent.renewAt = earliest(g.agent.renewAt, since.Add(blockedAfter))
+		}
 	}
-	blocked := h.passing.note(now, sum)
-	g.counters.Forwarded.Store(h.passing.on)
-	switch {
-	case blocked && h.passing.blocked == "":
+	g.counters.Forwarded.Store(p.on)
+	if anyBlocked && p.blocked == "" {
 		rule := g.agent.edges.Flows.AcceptRule(g.cfg.Port)
-		h.passing.blocked = "this host's firewall drops what is passed on; add to its output chain: " + rule
-		g.log.Warn("open connections cannot be carried: what is passed on to the former owner does not leave this host. They are reset; add the rule to the output chain of the firewall", "rule", rule)
+		p.blocked = "this host's firewall drops what is passed on; add to its output chain: " + rule
+		g.log.Warn("open connections cannot be carried: what is passed on to the former owner does not leave this host. They are reset; add the rule to the output chain of the firewall and run vipd reload", "rule", rule)
 		g.carry(now)
-	case !h.passing.heldBackSince.IsZero():
-		g.agent.renewAt = earliest(g.agent.renewAt, h.passing.heldBackSince.Add(blockedAfter))
 	}
 }
-
-// carried hears what the carrier did.
-func (a *Agent) carried(now time.Time, ev carried) {
-	a.noteRulesError(ev.err)
-	for g, done := range ev.groups {
-		g.carried(now, ev.version, done)
-	}
-	for _, g := range a.groups {
-		g.notePassed(now, ev.passed)
-	}
-}
-
-// noteRulesError tells once of rules that the kernel refused.
-func (a *Agent) noteRulesError(err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	switch {
-	case text == a.rulesError:
-	case text == "":
-		a.log.Info("the kernel takes the rules for open connections again")
-	default:
-		a.log.Warn("the kernel refuses the rules for open connections: VIPs move all the same, but connections that are open then are reset", "error", text)
-	}
-	a.rulesError = text
-}
-
-// count is a number of connections as counters have it.
-func count(n int) uint64 { return uint64(max(0, n)) } //nolint:gosec // not negative

@@ -23,13 +23,14 @@ type proof struct {
 	asking bool
 	// askAt is when to ask next; zero: at once.
 	askAt time.Time
-	done  bool
+	// of is the owner that was proven to serve.
+	of netip.Addr
 	// missing is what was not proven, for people.
 	missing string
 }
 
 func (p *proof) deadline() time.Time {
-	if p.asking || p.done {
+	if p.asking {
 		return time.Time{}
 	}
 	return p.askAt
@@ -39,6 +40,7 @@ func (p *proof) deadline() time.Time {
 type proved struct {
 	op    *drain
 	group *drainedGroup
+	owner netip.Addr
 	// missing is empty for a proof.
 	missing string
 }
@@ -51,7 +53,7 @@ func (proved) event() {}
 func (g *drainedGroup) prove(now time.Time, op *drain, owner netip.Addr) bool {
 	p := &g.proof
 	switch {
-	case p.done || op.request.Force:
+	case p.of == owner || op.request.Force:
 		return true
 	case g.cfg.Announce.Routed():
 		g.seekPath(now)
@@ -61,23 +63,25 @@ func (g *drainedGroup) prove(now time.Time, op *drain, owner netip.Addr) bool {
 	case p.asking || !p.askAt.IsZero():
 		return false
 	}
-	_, m := g.memberAt(owner)
-	if m != nil && m.Role == peer.Owner && !m.Announced {
+	n, m := g.memberAt(owner)
+	if n != nil && n.Condition == peer.Alive && !(m.Role == peer.Owner && m.Announced) {
 		p.missing = fmt.Sprintf("%v has not announced the VIP yet", owner)
-		p.askAt = now.Add(proofPause)
-		return false
+		return false // its next hello tells
 	}
 	p.asking = true
 	var station string
 	if m != nil && m.Link.MAC != [6]byte{} {
 		station = net.HardwareAddr(m.Link.MAC[:]).String()
 	}
+	if len(g.questions()) < len(g.cfg.Addresses) {
+		op.say(now, g.group, "this node has no address of its own to ask for each of %v; those are taken as served", g.cfg.Addresses)
+	}
 	name, questions, listens := g.link.name, g.questions(), len(g.cfg.Health) > 0
 	a := g.agent
 	a.spawn(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, proofLimit)
 		defer cancel()
-		done := proved{op: op, group: g}
+		done := proved{op: op, group: g, owner: owner}
 		for _, q := range questions {
 			if done.missing = a.knock(ctx, name, q, station, listens); done.missing != "" {
 				break
@@ -134,7 +138,7 @@ func (a *Agent) proved(now time.Time, ev proved) {
 	p := &ev.group.proof
 	p.asking = false
 	if ev.missing == "" {
-		p.done = true
+		p.of = ev.owner
 		return
 	}
 	p.askAt = now.Add(proofPause)

@@ -71,6 +71,10 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 		a.joinDrains(now, a.addGroup(now, *vipNamed(next, name)))
 	}
 	slices.SortStableFunc(a.groups, func(x, y *group) int { return place(next, x) - place(next, y) })
+	for _, g := range a.groups {
+		g.handover.passing.forget() // the firewall may have been mended
+		g.carry(now)
+	}
 	a.loop.reloaded(now)
 	a.opts.LogLevel.Set(next.Log.Level)
 	a.log.Info("configuration reloaded", "added", diff.Added, "removed", diff.Removed, "changed", changes(diff), "unchanged", diff.Unchanged)
@@ -121,7 +125,13 @@ func (a *Agent) changeGroup(now time.Time, g *group, change config.GroupChange, 
 		a.succeedInDrains(now, g, a.addGroup(now, v))
 		return
 	}
+	if change.Aspects.Has(config.AspectAddresses|config.AspectInterface) || v.Port != g.cfg.Port || !v.Handover.Preserve {
+		g.dropShadow(now, EndUnkept)
+	}
 	g.cfg = v
+	if g.shadow.casts() {
+		g.shadow.graceEnds = g.shadow.since.Add(v.Handover.Grace)
+	}
 	g.log = a.log.With("vip", v.Name)
 	if change.Aspects.Has(config.AspectAnnouncing) {
 		g.announcements.revise(now, v.GARP)

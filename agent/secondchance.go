@@ -11,7 +11,7 @@ import (
 
 const (
 	// flowLifetime is how long the kernel keeps a shadow, and passes packets on,
-	// after the last renewal; flowRenewal is the time between renewals.
+	// after the last renewal of a daemon that runs; flowRenewal is the time between renewals.
 	flowLifetime = 3 * time.Second
 	flowRenewal  = time.Second
 	// ownerLifetime is that of an owner's rules while it passes nothing on: left
@@ -31,8 +31,12 @@ type handover struct {
 	chain chain
 	// ledAt is when this node last set out to lead it.
 	ledAt time.Time
-	// before is the chain before this node set out to lead it.
-	before chain
+	// before is the chain before this node set out to lead it; leading: it has not
+	// come to own yet.
+	before  chain
+	leading bool
+	// left is the living owner that this node displaced.
+	left peer.ID
 	// silent is the owner that fell silent before this node took over: it is not
 	// passed on to until it is heard again.
 	silent netip.Addr
@@ -53,13 +57,14 @@ type handover struct {
 func (g *group) lead(now time.Time, silent bool) {
 	h := &g.handover
 	h.before, h.ledAt = h.chain, now
-	h.silent, h.passing.blocked = netip.Addr{}, ""
+	h.silent, h.left, h.leading = netip.Addr{}, peer.ID{}, true
+	h.passing.forget()
 	owner, _ := g.machine.Owner(now)
 	switch n, _ := g.memberAt(owner.Addr); {
 	case silent:
 		h.silent = owner.Addr
 	case n != nil:
-		h.chain = h.chain.led(n.ID)
+		h.left, h.chain = n.ID, h.chain.led(n.ID)
 	}
 	h.chain = h.chain.led(g.agent.cluster.id)
 }
@@ -68,17 +73,18 @@ func (g *group) lead(now time.Time, silent bool) {
 // connections unknown to it.
 func (g *group) follow(now time.Time) {
 	h, c := &g.handover, &g.agent.cluster
-	owner, alive := g.machine.Owner(now)
 	for n := range c.table.All() {
 		m := g.member(n)
 		switch {
 		case m == nil:
 		case g.machine.Owns() && m.Role == peer.Shadow:
 			h.chain = h.chain.joined(n.ID)
-		case !g.wanted && m.Role == peer.Owner && m.Announced && alive && m.Source == owner.Addr:
-			h.chain = append(h.chain[:0:0], m.Holders...)
+		case !g.wanted && m.Role == peer.Owner && m.Announced && g.advertises(now, m.Source):
+			if !slices.Equal(h.chain, m.Holders) {
+				h.chain = slices.Clone(m.Holders)
+			}
 			if slices.Contains(m.Holders, c.id) {
-				g.shadow.heededAt, g.shadow.adopted = m.Heard, false
+				g.heeded(m.Heard)
 			}
 		}
 	}
@@ -127,7 +133,9 @@ func (g *group) carries(now time.Time, id peer.ID) bool {
 	case peer.Claiming:
 		return n.Condition == peer.Alive
 	case peer.Owner, peer.Listening:
-		return g.advertises(now, m.Source)
+		// Of the one that this node displaced the next hello may be late.
+		left := id == g.handover.left && n.Condition == peer.Alive && now.Sub(g.handover.ledAt) < peer.Lifetime
+		return left || g.advertises(now, m.Source)
 	default:
 		return false
 	}
@@ -139,7 +147,7 @@ func (g *group) advertises(now time.Time, from netip.Addr) bool {
 	owner, _ := g.machine.Owner(now)
 	rival, _ := g.machine.Rival(now)
 	fresh := func(s vrrp.Sighting) bool {
-		return s.Addr == from && now.Sub(s.Heard) < vrrp.ActiveDownInterval(s.Interval, 0)
+		return s.Addr == from && now.Sub(s.Heard) < s.ActiveDownInterval(0)
 	}
 	return fresh(rival) || from != g.handover.silent && fresh(owner)
 }
@@ -171,7 +179,7 @@ func (g *group) carriage(now time.Time) carriage {
 	}
 	w := carriage{
 		placed: placed{interfaceName: g.link.name, addrs: g.cfg.Addresses},
-		name:   g.cfg.Name, port: g.cfg.Port, lifetime: flowLifetime,
+		errand: errand{name: g.cfg.Name, port: g.cfg.Port, lifetime: flowLifetime},
 	}
 	switch {
 	case g.wanted && g.machine.State() != vrrp.Listening:
@@ -184,7 +192,7 @@ func (g *group) carriage(now time.Time) carriage {
 	case g.shadow.casts():
 		w.part, w.onLo = shadowing, true
 		w.prev, w.settling = g.passOnTo(now)
-		if owner, alive := g.machine.Owner(now); alive {
+		if owner, _ := g.machine.Owner(now); g.advertises(now, owner.Addr) {
 			w.owner = g.hopAt(owner.Addr)
 		}
 		return w
@@ -196,14 +204,11 @@ func (g *group) carriage(now time.Time) carriage {
 // carrier's version of it.
 func (g *group) carry(now time.Time) uint64 {
 	h := &g.handover
-	if g.shadow.ends() {
+	if g.shadow.ends() && !g.wanted {
 		return h.version // what ends is not to be begun again before it is over
 	}
-	if g.shadow.adopted && !g.wanted && now.Before(g.shadow.since.Add(adoptWait)) {
-		return h.version // the earlier life's rules know more
-	}
 	w := g.carriage(now)
-	if w.equal(h.told) {
+	if w.equal(&h.told) {
 		return h.version
 	}
 	h.told = w
@@ -237,10 +242,14 @@ func (g *group) hop(m *peer.Member) Hop {
 // neighbour is an address of the peer that this node reaches without a router;
 // the zero Addr: none is known.
 func (g *group) neighbour(m *peer.Member, ipv6 bool) netip.Addr {
-	for _, addr := range slices.Concat([]netip.Addr{m.Source}, m.Link.Addresses) {
-		if addr.Is6() == ipv6 && (addr.Is6() && addr.IsLinkLocalUnicast() || g.agent.interfaces[g.link.name].reaches(addr)) {
-			return addr
-		}
+	near := func(addr netip.Addr) bool {
+		return addr.Is6() == ipv6 && (addr.Is6() && addr.IsLinkLocalUnicast() || g.agent.interfaces[g.link.name].reaches(addr))
+	}
+	if near(m.Source) {
+		return m.Source
+	}
+	if i := slices.IndexFunc(m.Link.Addresses, near); i >= 0 {
+		return m.Link.Addresses[i]
 	}
 	return netip.Addr{}
 }
@@ -269,6 +278,10 @@ func (a *Agent) planRenewal(now time.Time) {
 
 // tickCarrier renews what the kernel keeps up for this node.
 func (a *Agent) tickCarrier(now time.Time) {
+	if due(a.adoptBy, now) {
+		a.adoptBy = time.Time{}
+		a.carrier.resume()
+	}
 	if !due(a.renewAt, now) {
 		return
 	}

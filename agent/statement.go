@@ -33,7 +33,7 @@ func (g *group) facts(now time.Time) facts {
 	_, drained := g.agent.drained[g.cfg.Name]
 	return facts{
 		role: g.role(), band: bandOf(g.machine.Band()), priority: g.machine.Priority(now),
-		apiServer: apiServerOf(g.fitness.liveness), reason: g.shown.reason,
+		apiServer: apiServerOf(g.fitness.liveness, g.shadow.open.Remote), reason: g.shown.reason,
 		drained:   drained || g.off,
 		announced: g.machine.State() == vrrp.Active && g.holds() && g.unannounced == "",
 		done:      g.shadow.done(),
@@ -97,7 +97,9 @@ func bandOf(b election.Band) peer.Band {
 	panic("agent: unhandled band")
 }
 
-func apiServerOf(l counter.Liveness) peer.APIServer {
+// apiServerOf is the server's state; one that refuses new connections and has open
+// ones is stopping.
+func apiServerOf(l counter.Liveness, open int) peer.APIServer {
 	switch l {
 	case counter.Unknown:
 		return peer.APIServerUnknown
@@ -106,6 +108,9 @@ func apiServerOf(l counter.Liveness) peer.APIServer {
 	case counter.Hung:
 		return peer.APIServerHung
 	case counter.Dead:
+		if open > 0 {
+			return peer.APIServerStopping
+		}
 		return peer.APIServerDead
 	}
 	panic("agent: unhandled liveness")
@@ -121,7 +126,7 @@ func (g *group) statement(now time.Time) peer.Statement {
 		Reason: string(s.reason), Drained: s.drained, Announced: s.announced,
 		Successor: s.successor, Predecessor: s.predecessor, Done: s.done,
 		Holders:     slices.DeleteFunc(holders, peer.ID.IsZero),
-		Connections: uint32(count(g.shadow.open.Own + g.shadow.open.Remote)), //nolint:gosec // fits
+		Connections: uint32(tally(g.shadow.open.Own + g.shadow.open.Remote)), //nolint:gosec // fits
 		Forwarded:   g.handover.passing.on, Grace: g.graceLeft(now), Digests: g.hello.digests,
 	}
 }
@@ -192,4 +197,22 @@ func digests(v config.VIP) []peer.Digest {
 		peer.DigestOf(peer.SettingHandoverPreserve, strconv.FormatBool(v.Handover.Preserve)),
 		peer.DigestOf(peer.SettingHandoverGrace, v.Handover.Grace.String()),
 	}
+}
+
+// capabilities are what others may rely on.
+func (a *Agent) capabilities() peer.Capabilities {
+	var c peer.Capabilities
+	if a.abilities.IPv4 {
+		c |= peer.ForwardsIPv4
+	}
+	if a.abilities.IPv6 {
+		c |= peer.ForwardsIPv6
+	}
+	if a.abilities.IPv4 || a.abilities.IPv6 {
+		c |= peer.Shadows
+	}
+	if a.abilities.Resets {
+		c |= peer.Resets
+	}
+	return c
 }

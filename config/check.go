@@ -112,6 +112,7 @@ func checkGroup(v *VIP, at string, f *findings) {
 	if v.VRRP.PreemptDelay > 0 && v.VRRP.Preempt != PreemptAlways {
 		f.add(member(at, "vrrp.preempt_delay"), "is for preempt: always; with preempt: %s no owner of the same band is displaced", v.VRRP.Preempt)
 	}
+	checkRhythm(v, at, f)
 	checkHealth(v.Health, member(at, "health"), f)
 }
 

@@ -86,7 +86,8 @@ const (
 
 // VRRP configures the election of one group (RFC 9568).
 type VRRP struct {
-	VRID              uint8
+	VRID uint8
+	// Version is that of the adverts sent: 3, or 2 (RFC 3768). Both are heard.
 	Version           int
 	AdvertInterval    time.Duration
 	Priority          uint8
@@ -98,6 +99,8 @@ type VRRP struct {
 	Peers     []netip.Addr
 	PeersFile string
 	Checksum  Checksum
+	// Password is that of version 2 adverts, at most 8 bytes; empty: none.
+	Password string
 }
 
 // Preempt is when a backup displaces a live owner of its own band.
@@ -205,6 +208,11 @@ type LogFormat string
 
 // The log formats.
 const (
+	// LogText: lines for people on standard error; where that is the journal's,
+	// LogJournal.
 	LogText LogFormat = "text"
+	// LogJSON: an object a line on standard error.
 	LogJSON LogFormat = "json"
+	// LogJournal: records with fields, to journald.
+	LogJournal LogFormat = "journal"
 )

@@ -34,7 +34,6 @@ func defaultVIP() VIP {
 		Election: ElectionVRRP,
 		VRRP: VRRP{
 			Version:           3,
-			AdvertInterval:    100 * time.Millisecond,
 			Priority:          200,
 			UnhealthyPriority: 100,
 			Preempt:           PreemptBand,
@@ -84,6 +83,9 @@ func deriveVIP(v *VIP, i int, f *findings) {
 		if v.Endpoint == "" {
 			v.Endpoint = netip.AddrPortFrom(v.Addresses[0], v.Port).String()
 		}
+	}
+	if !f.written(member(at, "vrrp.advert_interval")) {
+		v.VRRP.AdvertInterval = defaultInterval(v.VRRP.Version)
 	}
 	if !f.written(member(at, "health")) {
 		v.Health = []Check{defaultCheck()}

@@ -24,11 +24,6 @@ type Difference struct {
 	Restart []string
 }
 
-// Empty reports whether a reload has nothing to do.
-func (d Difference) Empty() bool {
-	return len(d.Added)+len(d.Removed)+len(d.Changed)+len(d.Live)+len(d.Restart) == 0
-}
-
 // GroupChange is how one group differs.
 type GroupChange struct {
 	// Name is the group's name in the new configuration.

@@ -28,6 +28,19 @@ func (s span) String() string {
 	return text
 }
 
+// judge says what is wrong with d, which stands in the file as text.
+func (s span) judge(d time.Duration, text string) error {
+	switch {
+	case d == 0 && s.orNone:
+		return nil
+	case d < s.low || d > s.high:
+		return fmt.Errorf("%s is out of range; %s", quote(text), s)
+	case s.step > 0 && d%s.step != 0:
+		return fmt.Errorf("%s is not a multiple of %s; %s", quote(text), formatDuration(s.step), s)
+	}
+	return nil
+}
+
 // duration is a time with a unit, such as 100ms.
 func duration(within span) kind[time.Duration] {
 	return kind[time.Duration]{
@@ -38,14 +51,8 @@ func duration(within span) kind[time.Duration] {
 				return 0, fmt.Errorf("%s has no unit; write %ss for seconds", quote(s), s)
 			case err != nil:
 				return 0, fmt.Errorf("%s is no duration; write a number and a unit, such as 100ms, 3s or 10m", quote(s))
-			case d == 0 && within.orNone:
-				return 0, nil
-			case d < within.low || d > within.high:
-				return 0, fmt.Errorf("%s is out of range; %s", quote(s), within)
-			case within.step > 0 && d%within.step != 0:
-				return 0, fmt.Errorf("%s is not a multiple of %s; %s", quote(s), formatDuration(within.step), within)
 			}
-			return d, nil
+			return d, within.judge(d, s)
 		},
 		format: formatDuration,
 		tag:    "!!str",

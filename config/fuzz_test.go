@@ -47,8 +47,12 @@ func FuzzParse(f *testing.F) {
 		if diff := cmp.Diff(c, again, addressesEqual()); diff != "" {
 			t.Errorf("read -, read again +:\n%s", diff)
 		}
-		if d := Diff(c, again); !d.Empty() {
-			t.Errorf("differs from itself: %+v", d)
+		unchanged := Difference{}
+		for _, v := range c.VIPs {
+			unchanged.Unchanged = append(unchanged.Unchanged, v.Name)
+		}
+		if diff := cmp.Diff(unchanged, Diff(c, again), addressesEqual()); diff != "" {
+			t.Errorf("differs from itself: want -, got +:\n%s", diff)
 		}
 	})
 }

@@ -101,14 +101,6 @@ func refine[V any](k kind[V], say func(text string) error) kind[V] {
 	return k
 }
 
-// notVersion2 names the version that is in use elsewhere.
-func notVersion2(text string) error {
-	if text == "2" {
-		return errors.New("2 is not supported by this version; use 3")
-	}
-	return nil
-}
-
 // decimal is a whole number from low to high. A leading zero is refused: YAML
 // 1.1 reads it as octal, people do not.
 func decimal(s string, low, high int) (int, error) {

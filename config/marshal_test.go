@@ -35,7 +35,7 @@ func anyConfig(r *rand.Rand) *Config {
 	c.Drain = Drain{Timeout: span{low: time.Second, high: time.Hour}.any(r), ShutdownTimeout: span{high: time.Minute}.any(r)}
 	c.Metrics = Metrics{Listen: pick(r, "", ":9650", "[::1]:9650", "cp1:1"), WebConfig: pick(r, "", "/etc/vipd/web file.yaml")}
 	c.Control = Control{Socket: pick(r, "/run/vipd/vipd.sock", "/s: #1"), Group: pick(r, "", "1000", "null", "vipd-admin")}
-	c.Log = Log{Level: pick(r, -4, c.Log.Level, 4, 8), Format: pick(r, LogText, LogJSON)}
+	c.Log = Log{Level: pick(r, -4, c.Log.Level, 4, 8), Format: pick(r, LogText, LogJSON, LogJournal)}
 	c.VIPs = nil
 	for i := range 1 + r.IntN(4) {
 		c.VIPs = append(c.VIPs, anyVIP(r, i))

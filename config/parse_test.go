@@ -203,6 +203,28 @@ func TestParseFillsInDefaults(t *testing.T) {
 			},
 		},
 		{
+			"version 2 advertises each second, unless something else is written",
+			`vips: [{addresses: [192.0.2.10], vrrp: {version: 2, password: k8s vip}}]`,
+			func(_ *Config, v *VIP) {
+				v.VRRP.Version = 2
+				v.VRRP.AdvertInterval = time.Second
+				v.VRRP.Password = "k8s vip"
+			},
+		},
+		{
+			"version 2 has intervals of up to 255 s",
+			`vips: [{addresses: [192.0.2.10], vrrp: {version: 2, advert_interval: 255s}}]`,
+			func(_ *Config, v *VIP) {
+				v.VRRP.Version = 2
+				v.VRRP.AdvertInterval = 255 * time.Second
+			},
+		},
+		{
+			"a password is for the version 2 adverts that are heard, too",
+			`vips: [{addresses: [192.0.2.10], vrrp: {password: "12345678"}}]`,
+			func(_ *Config, v *VIP) { v.VRRP.Password = "12345678" },
+		},
+		{
 			"zero switches fence and refresh off, with or without a unit",
 			`vips: [{addresses: [192.0.2.10], fence: 0, garp: {refresh: 0s}}]`,
 			func(_ *Config, v *VIP) { v.Fence, v.GARP.Refresh = 0, 0 },
@@ -346,9 +368,9 @@ func TestParseRefuses(t *testing.T) {
 			"f:4: metrics.web_config: web.yaml is not an absolute path",
 		}},
 		{"a port out of range", "vips: [{addresses: [192.0.2.10]}]\nmetrics: {listen: \":0\"}\n", []string{"f:2: metrics.listen: port 0 is out of range; use 1 to 65535"}},
-		{"logs", "vips: [{addresses: [192.0.2.10]}]\nlog:\n  level: INFO+1\n  format: journal\n", []string{
+		{"logs", "vips: [{addresses: [192.0.2.10]}]\nlog:\n  level: INFO+1\n  format: syslog\n", []string{
 			"f:3: log.level: INFO+1 is unknown; use debug, info, warn or error",
-			"f:4: log.format: journal is not supported by this version; use text or json",
+			"f:4: log.format: syslog is unknown; use text, json or journal",
 		}},
 		{"negative durations", "vips: [{addresses: [192.0.2.10]}]\ndrain:\n  timeout: -1s\n  shutdown_timeout: -1ns\n", []string{
 			"f:3: drain.timeout: -1s is out of range; use 100ms to 1h",
@@ -418,10 +440,9 @@ vips: [{addresses: [192.0.2.10]}]`, []string{
 			`f:4: hello.peers[0]: 192.0.2.10 is a VIP; write the node's own address`,
 			`f:4: hello.peers[2]: 192.0.2.11 is in the list twice`,
 		}},
-		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: rip\n  election: etcd\n  vrrp: {version: 2, peers: [etcd]}\n", []string{
+		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: rip\n  election: etcd\n  vrrp: {peers: [etcd]}\n", []string{
 			"f:3: vips[0].announce: rip is unknown; use l2, bgp or local",
 			"f:4: vips[0].election: etcd is not supported by this version; use vrrp or none",
-			"f:5: vips[0].vrrp.version: 2 is not supported by this version; use 3",
 			"f:5: vips[0].vrrp.peers[0]: etcd is not supported by this version; write addresses, or use peers_file",
 		}},
 		{"fences", "vips: [{addresses: [192.0.2.10], fence: 1500ms}, {addresses: [192.0.2.11], fence: 500ms}, {addresses: [192.0.2.12], fence: 1h}, {addresses: [192.0.2.13], fence: 3}]\n", []string{
@@ -452,11 +473,24 @@ vips: [{addresses: [192.0.2.10]}]`, []string{
 			"f:3: vips[1].vrrp.vrid: 10 is also the VRID of vips[0] on eth0; write another",
 		}},
 		{"intervals that the advert cannot say", "vips: [{addresses: [192.0.2.10], vrrp: {advert_interval: 15ms}}, {addresses: [192.0.2.11], vrrp: {advert_interval: 41s}}, {addresses: [192.0.2.12], vrrp: {advert_interval: 1}}, {addresses: [192.0.2.13], vrrp: {advert_interval: soon}}, {addresses: [192.0.2.14], vrrp: {advert_interval: 0}}]\n", []string{
-			"f:1: vips[0].vrrp.advert_interval: 15ms is not a multiple of 10ms; use 10ms to 40.95s in steps of 10ms",
-			"f:1: vips[1].vrrp.advert_interval: 41s is out of range; use 10ms to 40.95s in steps of 10ms",
 			"f:1: vips[2].vrrp.advert_interval: 1 has no unit; write 1s for seconds",
 			"f:1: vips[3].vrrp.advert_interval: soon is no duration; write a number and a unit, such as 100ms, 3s or 10m",
-			"f:1: vips[4].vrrp.advert_interval: 0 is out of range; use 10ms to 40.95s in steps of 10ms",
+			"f:1: vips[0].vrrp.advert_interval: 15ms is not a multiple of 10ms; use 10ms to 40.95s in steps of 10ms",
+			"f:1: vips[1].vrrp.advert_interval: 41s is out of range; use 10ms to 40.95s in steps of 10ms",
+			"f:1: vips[4].vrrp.advert_interval: 0s is out of range; use 10ms to 40.95s in steps of 10ms",
+		}},
+		{"intervals that a version 2 advert cannot say", "vips:\n- {addresses: [192.0.2.10], vrrp: {version: 2, advert_interval: 100ms}}\n- {addresses: [192.0.2.11], vrrp: {version: 2, advert_interval: 1500ms}}\n- {addresses: [192.0.2.12], vrrp: {version: 2, advert_interval: 256s}}\n", []string{
+			"f:2: vips[0].vrrp.advert_interval: 100ms is out of range; use 1s to 4m15s in steps of 1s (version 2)",
+			"f:3: vips[1].vrrp.advert_interval: 1.5s is not a multiple of 1s; use 1s to 4m15s in steps of 1s (version 2)",
+			"f:4: vips[2].vrrp.advert_interval: 4m16s is out of range; use 1s to 4m15s in steps of 1s (version 2)",
+		}},
+		{"versions that there are not", "vips:\n- {addresses: [192.0.2.10], vrrp: {version: 1}}\n- {addresses: [\"2001:db8::11\"], vrrp: {version: 2}}\n", []string{
+			"f:2: vips[0].vrrp.version: 1 is out of range; use 2 to 3",
+			"f:3: vips[1].vrrp.version: 2 is for IPv4 only, and the group's adverts are IPv6, as its first address; use 3, or write an IPv4 address first",
+		}},
+		{"passwords that no advert can carry", "vips:\n- {addresses: [192.0.2.10], vrrp: {password: 123456789}}\n- {addresses: [192.0.2.11], vrrp: {password: \"a\\tb\"}}\n", []string{
+			"f:2: vips[0].vrrp.password: 9 bytes are too many: an advert has room for 8; keepalived uses the first 8 of its auth_pass, so write those",
+			`f:3: vips[1].vrrp.password: "a\tb" has characters that cannot be printed`,
 		}},
 		{"priorities of the wrong band", "vips:\n- {addresses: [192.0.2.10], vrrp: {priority: 0, unhealthy_priority: 128}}\n- {addresses: [192.0.2.11], vrrp: {priority: 1, unhealthy_priority: 1}}\n- {addresses: [192.0.2.12], vrrp: {priority: 127, unhealthy_priority: 0}}\n- {addresses: [192.0.2.13], vrrp: {priority: 255, unhealthy_priority: 300}}\n", []string{
 			"f:2: vips[0].vrrp.priority: 0 is in the resigned range; use 128 to 254",

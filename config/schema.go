@@ -137,9 +137,8 @@ func logKeys() []key[Log] {
 			value: one(logLevel(), func(l *Log) *slog.Level { return &l.Level }),
 		},
 		{
-			name: "format",
-			value: one(choice([]LogFormat{LogText, LogJSON}, "journal"),
-				func(l *Log) *LogFormat { return &l.Format }),
+			name:   "format",
+			value:  one(choice([]LogFormat{LogText, LogJSON, LogJournal}), func(l *Log) *LogFormat { return &l.Format }),
 			effect: effect{restart: true},
 		},
 	}
@@ -232,14 +231,13 @@ func vrrpKeys() []key[VRRP] {
 		},
 		{
 			name:   "version",
-			value:  one(refine(number[int](3, 3), notVersion2), func(v *VRRP) *int { return &v.Version }),
-			effect: effect{group: AspectElector},
+			value:  one(number[int](2, 3), func(v *VRRP) *int { return &v.Version }),
+			effect: effect{group: AspectParameters},
 		},
 		{
-			// RFC 9568 5.2.7: 12 bits of centiseconds.
-			name: "advert_interval",
-			value: one(duration(span{low: 10 * time.Millisecond, high: 4095 * 10 * time.Millisecond, step: 10 * time.Millisecond}),
-				func(v *VRRP) *time.Duration { return &v.AdvertInterval }),
+			// checkRhythm looks whether the version can say it.
+			name:   "advert_interval",
+			value:  one(duration(span{low: 0, high: time.Hour}), func(v *VRRP) *time.Duration { return &v.AdvertInterval }),
 			effect: effect{group: AspectParameters},
 		},
 		{
@@ -285,6 +283,11 @@ func vrrpKeys() []key[VRRP] {
 			value: one(choice([]Checksum{ChecksumAuto, ChecksumRFC9568, ChecksumPseudoHeader}),
 				func(v *VRRP) *Checksum { return &v.Checksum }),
 			effect: effect{group: AspectChecksum},
+		},
+		{
+			name:   "password",
+			value:  one(text(either(simplePassword)), func(v *VRRP) *string { return &v.Password }),
+			effect: effect{group: AspectParameters},
 		},
 	}
 }

@@ -83,6 +83,10 @@ const (
 	VIPAnswered Reason = "vip-answered"
 	// HoldFailed: the kernel refused the group's addresses.
 	HoldFailed Reason = "hold-failed"
+	// Unheard: this owner made way for another one that does not hear it.
+	Unheard Reason = "unheard"
+	// OwnerDeaf: the owner hears nothing; this node took the VIP back from it.
+	OwnerDeaf Reason = "owner-deaf"
 	// Late: the daemon was stopped or starved for longer than others wait.
 	Late Reason = "late"
 	// EveryNode: there is no election; each node holds the VIP.
@@ -99,7 +103,7 @@ func Reasons() []Reason {
 		Startup, OwnerSilent, OwnerResigned, OwnerUnhealthy, OwnerDraining,
 		HigherPriority, NobodyHeard, DuelLost, Unwell, Drain, Undrain, Forced,
 		Shutdown, NoInterface, NoCarrier, NoAddress, TrackedInterface,
-		AddressConflict, VIPAnswered, HoldFailed, Late, EveryNode, Reloaded,
+		AddressConflict, VIPAnswered, HoldFailed, Unheard, OwnerDeaf, Late, EveryNode, Reloaded,
 		HandoverEnded,
 	}
 }

@@ -2,10 +2,12 @@ package flow
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +31,7 @@ func (f *Flow) want(groups []Group) {
 // wanted is the least value of each setting that an interface needs now.
 func (f *Flow) wanted(ifname string) map[setting]uint32 {
 	values := map[setting]uint32{}
-	if f.quiet[ifname] || slices.ContainsFunc(slices.Collect(maps.Keys(f.shadows[ifname])), netip.Addr.Is4) {
+	if f.strays || f.quiet[ifname] || slices.ContainsFunc(slices.Collect(maps.Keys(f.shadows[ifname])), netip.Addr.Is4) {
 		maps.Copy(values, quietSettings())
 	}
 	if f.martian[ifname] {
@@ -84,11 +86,32 @@ func (f *Flow) borrowSetting(l link, s setting, value uint32) error {
 	return f.conf.set(l, s, value)
 }
 
+// findStrays tells whether a shadow of an earlier life stands on lo that nobody
+// has taken over: a single IPv4 address that expires. Until it does, this host must
+// not answer for it.
+func (f *Flow) findStrays() (bool, error) {
+	if len(f.loans.list) == 0 {
+		return false, nil
+	}
+	list, err := f.route.AddrList(nil, unix.AF_INET)
+	if err != nil {
+		return false, fmt.Errorf("list addresses: %w", err)
+	}
+	return slices.ContainsFunc(list, func(a netlink.Addr) bool {
+		ones, bits := a.Mask.Size()
+		return a.LinkIndex == loopback && ones == bits && a.Flags&unix.IFA_F_PERMANENT == 0
+	}), nil
+}
+
 // giveBack puts back what no interface needs any more. Before the first Apply of
 // a life nobody knows what is needed.
 func (f *Flow) giveBack() error {
 	if !f.applied {
 		return nil
+	}
+	var err error
+	if f.strays, err = f.findStrays(); err != nil {
+		return err
 	}
 	var errs []error
 	for _, o := range slices.Clone(f.loans.list) {

@@ -37,6 +37,8 @@ type Flow struct {
 	// quiet and martian are the interfaces that the groups of the last Apply want
 	// settings for.
 	quiet, martian map[string]bool
+	// strays: a shadow of an earlier life stands.
+	strays bool
 	// shadows are the addresses held on lo, by the interface they came from.
 	shadows map[string]map[netip.Addr]bool
 	// expected are the families whose table must be there.

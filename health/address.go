@@ -27,6 +27,13 @@ func dialAddress(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
+// onLoopback reports whether a URL names an address of the loopback interface. A
+// name may lead anywhere.
+func onLoopback(u *url.URL) bool {
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
 // local reports whether the address is this host's own, so that a refusal
 // comes from this host's kernel. From elsewhere it may be a firewall's.
 func local(address net.Addr) bool {

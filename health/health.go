@@ -4,8 +4,8 @@
 //
 //	New(check) ─► Runner.Run:  wait for the interval, or for the warm connection to stir
 //	                │                       ▲
-//	                ▼                       │ end, GOAWAY: probe now
-//	              probe ── dial, TLS, GET readyz and livez ──► line kept warm
+//	                ▼                       │ end: probe now
+//	              probe ── dial, TLS, GET readyz ──► line kept warm
 //	                │
 //	                ▼
 //	              fn(Result) ──► counter.Group.Step

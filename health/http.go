@@ -10,7 +10,7 @@ import (
 	"github.com/vipd/vipd/health/counter"
 )
 
-// httpProbe asks a server by HTTP/1.1 or HTTP/2, with or without TLS.
+// httpProbe asks a server by HTTP/1.1, with or without TLS.
 type httpProbe struct {
 	timeout     time.Duration
 	ready       *url.URL

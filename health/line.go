@@ -23,10 +23,6 @@ type line struct {
 
 func (l *line) close() { _ = l.http.Close() }
 
-// shareable reports whether the line takes one more question while it carries
-// one: HTTP/2 does.
-func (l *line) shareable() bool { return l.http.Available() > 1 }
-
 // dial connects to the URL's server and completes the TLS handshake; with a
 // nil session it speaks plain HTTP.
 func dial(ctx context.Context, u *url.URL, session *tls.Config) (*line, error) {
@@ -90,7 +86,6 @@ func speak(ctx context.Context, scheme, address string, conn net.Conn) (*http.Cl
 	given := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
 	t := &http.Transport{
 		DialContext:        given,
 		DialTLSContext:     given,
@@ -100,10 +95,10 @@ func speak(ctx context.Context, scheme, address string, conn net.Conn) (*http.Cl
 	return t.NewClientConn(ctx, scheme, address)
 }
 
-// wire is a connection that tells when anything moves on it while it is idle:
-// its end, but also HTTP/2's GOAWAY, by which a server that stops gracefully
-// tells at once what the end of the connection would tell a second later. The
-// HTTP client above it always has a Read pending, so nothing goes unseen.
+// wire is a connection that tells when anything moves on it while it is idle,
+// which is its end: a server that dies ends it, and one that stops gracefully
+// ends its idle connections first. The HTTP client above it always has a Read
+// pending, so nothing goes unseen.
 type wire struct {
 	net.Conn
 	idle  atomic.Bool

@@ -110,7 +110,7 @@ func TestDeathIsToldByTheWarmConnection(t *testing.T) {
 			s.die()
 			expect(t, <-results, outcomes{counter.Refused, counter.Refused}, "refused")
 		})
-		t.Run(protocol+" graceful: GOAWAY or the end of idle connections", func(t *testing.T) {
+		t.Run(protocol+" graceful: idle connections are ended", func(t *testing.T) {
 			s := newAPIServer(t, protocol, fine).start()
 			results := watch(t, s.check())
 			expect(t, <-results, good, "")
@@ -192,7 +192,7 @@ func serveProcess(protocol string) error {
 		return err
 	}
 	fmt.Println(listener.Addr())
-	server := &http.Server{Handler: fine, Protocols: only(protocol)}
+	server := &http.Server{Handler: fine, Protocols: offered(protocol)}
 	return server.ServeTLS(listener, "tls.crt", "tls.key")
 }
 
@@ -238,7 +238,7 @@ func TestGracefulStop(t *testing.T) {
 
 func TestEndOfRun(t *testing.T) {
 	arrived := make(chan struct{}, 2)
-	s := newAPIServer(t, "HTTP/2.0", func(w http.ResponseWriter, r *http.Request) {
+	s := newAPIServer(t, both, func(w http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
 		hang(w, r)
 	}).start()

@@ -30,8 +30,13 @@ type apiserver struct {
 	paths       []string          // of requests answered, in order
 }
 
-// protocols are those that a real API server speaks.
-var protocols = []string{"HTTP/1.1", "HTTP/2.0"}
+// protocols are those that servers offer; an API server offers both.
+const (
+	http1 = "HTTP/1.1"
+	both  = "HTTP/1.1 and HTTP/2"
+)
+
+var protocols = []string{http1, both}
 
 func newAPIServer(t testing.TB, protocol string, handler http.HandlerFunc) *apiserver {
 	t.Helper()
@@ -55,7 +60,7 @@ func newAPIServer(t testing.TB, protocol string, handler http.HandlerFunc) *apis
 				return &s.certificate, nil
 			},
 		},
-		Protocols: only(protocol),
+		Protocols: offered(protocol),
 		ErrorLog:  log.New(io.Discard, "", 0),
 		ConnState: s.note,
 	}
@@ -63,10 +68,10 @@ func newAPIServer(t testing.TB, protocol string, handler http.HandlerFunc) *apis
 	return s
 }
 
-func only(protocol string) *http.Protocols {
+func offered(protocol string) *http.Protocols {
 	var p http.Protocols
-	p.SetHTTP1(protocol == "HTTP/1.1")
-	p.SetHTTP2(protocol == "HTTP/2.0")
+	p.SetHTTP1(true)
+	p.SetHTTP2(protocol == both)
 	return &p
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,7 +66,7 @@ func TestCARotationChangesNothing(t *testing.T) {
 }
 
 func TestCAFile(t *testing.T) {
-	s := newAPIServer(t, "HTTP/2.0", fine).start()
+	s := newAPIServer(t, both, fine).start()
 	other := newAuthority(t, "other")
 	check := s.check()
 	if err := os.Remove(check.CAFile); err != nil {
@@ -144,7 +145,7 @@ func TestServerCertificate(t *testing.T) {
 			outcomes{counter.Untrusted, counter.Untrusted}, "is not signed by a CA in the system's CA certificates"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := newAPIServer(t, "HTTP/2.0", fine)
+			s := newAPIServer(t, both, fine)
 			s.show(s.ca.issue(row.expiry, row.names...))
 			s.start()
 			check := s.check()
@@ -157,7 +158,7 @@ func TestServerCertificate(t *testing.T) {
 		})
 	}
 	t.Run("insecure: nothing is verified, and that is said", func(t *testing.T) {
-		s := newAPIServer(t, "HTTP/2.0", fine)
+		s := newAPIServer(t, both, fine)
 		s.show(newAuthority(t, "other").issue(time.Now().Add(-time.Minute)))
 		s.start()
 		check := s.check()
@@ -169,7 +170,7 @@ func TestServerCertificate(t *testing.T) {
 		}
 	})
 	t.Run("a renewed certificate is seen by the next probe", func(t *testing.T) {
-		s := newAPIServer(t, "HTTP/2.0", fine).start()
+		s := newAPIServer(t, both, fine).start()
 		p, err := newProber(s.check(), Endpoint{})
 		if err != nil {
 			t.Fatal(err)
@@ -182,6 +183,49 @@ func TestServerCertificate(t *testing.T) {
 			t.Errorf("expiry %s, want %s", res.Certificate.NotAfter, renewed.notAfter)
 		}
 	})
+}
+
+func TestKeyExchange(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		loopback bool
+		want     tls.CurveID
+	}{
+		{"to the loopback interface: a cheap one, since nobody can record it", true, tls.X25519},
+		{"elsewhere: as crypto/tls has it", false, tls.X25519MLKEM768},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newAPIServer(t, http1, fine).start()
+			var got tls.CurveID
+			m := &material{insecure: true}
+			conn, err := tls.Dial("tcp", s.listener.Addr().String(), m.session(row.loopback, func(c tls.ConnectionState) { got = c.CurveID }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+			if got != row.want {
+				t.Errorf("got %v, want %v", got, row.want)
+			}
+		})
+	}
+}
+
+func TestOnLoopback(t *testing.T) {
+	for text, want := range map[string]bool{
+		"https://127.0.0.1:6443/readyz":          true,
+		"https://[::1]:6443/readyz":              true,
+		"https://[::ffff:127.0.0.1]:6443/readyz": true,
+		"https://192.0.2.11:6443/readyz":         false,
+		"https://localhost:6443/readyz":          false, // it may lead anywhere
+	} {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := onLoopback(u); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
 }
 
 func TestCoverage(t *testing.T) {
@@ -201,7 +245,7 @@ func TestCoverage(t *testing.T) {
 		{"nothing to cover", []string{"127.0.0.1"}, Endpoint{}, false, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := newAPIServer(t, "HTTP/2.0", fine)
+			s := newAPIServer(t, both, fine)
 			p := s.ca.issue(tomorrow(), row.names...)
 			s.show(p)
 			s.start()
@@ -221,7 +265,7 @@ func TestClientCertificate(t *testing.T) {
 	clients := newAuthority(t, "clients")
 	first, second := clients.issue(tomorrow()), clients.issue(tomorrow())
 	var shown atomic.Value // the certificate that readyz was asked with
-	s := newAPIServer(t, "HTTP/2.0", func(_ http.ResponseWriter, r *http.Request) {
+	s := newAPIServer(t, both, func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/readyz" {
 			shown.Store(string(r.TLS.PeerCertificates[0].Raw))
 		}
@@ -263,7 +307,7 @@ func TestClientCertificate(t *testing.T) {
 func TestKubeconfig(t *testing.T) {
 	clients := newAuthority(t, "clients")
 	client := clients.issue(tomorrow())
-	s := newAPIServer(t, "HTTP/2.0", func(w http.ResponseWriter, r *http.Request) {
+	s := newAPIServer(t, both, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") == "Bearer secret" {
 			return
 		}

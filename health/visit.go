@@ -22,8 +22,8 @@ const maxBody = 64 << 10
 type visit struct {
 	probe    *httpProbe
 	material *material // nil: plain HTTP
-	// certificate is the one the server showed last; two lines may be dialled
-	// at once.
+	// certificate is the one the server showed last; two lines may be dialled at
+	// once, if readiness hangs.
 	certificate atomic.Pointer[Certificate]
 
 	mu    sync.Mutex
@@ -36,35 +36,63 @@ type answer struct {
 	reason  string    // one line, empty for OK
 	at      time.Time // when it was known
 	line    *line     // fit to be kept; nil if it is not
+	// unconnected: the question was not put, for want of a connection.
+	unconnected bool
 }
 
-// both asks about readiness and liveness at the same time: a readyz that hangs
-// must neither delay livez nor cost a second time-out. HTTP/2 carries both on
-// one line; HTTP/1.1 needs a second one.
+// patience is the part of the time-out for which an answer about readiness may
+// keep liveness waiting: far longer than a good one takes, and most of the
+// time-out is left.
+const patience = 10
+
+// both asks about readiness, and about liveness only if readiness is not
+// answered well: who is ready lives. A readyz that hangs must neither delay livez
+// nor cost a second time-out, so livez is asked beside it then.
 func (v *visit) both(ctx context.Context) (ready, live answer) {
 	p := v.probe
-	first, failed := v.connect(ctx, p.ready)
 	if p.live == nil {
-		ready = v.ask(ctx, p.ready, first, failed)
+		ready = v.askAnew(ctx, p.ready)
 		return ready, answer{outcome: livenessFrom(ready.outcome)}
 	}
-	var second *line
-	var secondFailed answer
-	if dialAddress(p.live) == dialAddress(p.ready) {
-		secondFailed = failed
-		if first != nil && first.shareable() {
-			second = first
-		}
-	}
+	beside, cancel := context.WithCancel(ctx)
+	defer cancel()
 	liveness := make(chan answer, 1)
-	go func() {
-		if second == nil && secondFailed.outcome == counter.Unasked {
-			second, secondFailed = v.connect(ctx, p.live)
-		}
-		liveness <- v.ask(ctx, p.live, second, secondFailed)
-	}()
-	ready = v.ask(ctx, p.ready, first, failed)
-	return ready, <-liveness
+	hangs := time.AfterFunc(p.timeout/patience, func() { liveness <- v.askAnew(beside, p.live) })
+	ready = v.askAnew(ctx, p.ready)
+	asked := !hangs.Stop()
+	if ready.outcome == counter.OK {
+		cancel()
+	}
+	if asked {
+		live = <-liveness
+	}
+	switch {
+	case ready.outcome == counter.OK:
+		return ready, answer{outcome: counter.OK}
+	case asked:
+		return ready, live
+	}
+	return v.askAfter(ctx, ready)
+}
+
+// askAfter asks about liveness after the question about readiness has ended, by
+// the same connection if it can.
+func (v *visit) askAfter(ctx context.Context, ready answer) (_, live answer) {
+	p := v.probe
+	if dialAddress(p.live) != dialAddress(p.ready) {
+		return ready, v.askAnew(ctx, p.live)
+	}
+	switch {
+	case ready.unconnected:
+		return ready, ready
+	case ready.line == nil:
+		return ready, v.askAnew(ctx, p.live)
+	}
+	live = v.ask(ctx, p.live, ready.line)
+	if live.line != ready.line {
+		ready.line = nil // it did not outlive the question
+	}
+	return ready, live
 }
 
 // livenessFrom is what the answer about readiness shows about life where there
@@ -80,19 +108,29 @@ func livenessFrom(ready counter.Outcome) counter.Outcome {
 	panic(fmt.Sprintf("health: unknown outcome %d", uint8(ready)))
 }
 
+// askAnew puts a question on a line of its own.
+func (v *visit) askAnew(ctx context.Context, u *url.URL) answer {
+	l, failed := v.connect(ctx, u)
+	if l == nil {
+		return failed
+	}
+	return v.ask(ctx, u, l)
+}
+
 // connect opens a line, or says why there is none.
 func (v *visit) connect(ctx context.Context, u *url.URL) (*line, answer) {
 	l, failed := v.connectOnce(ctx, u)
 	if failed.cut(ctx) {
 		l, failed = v.connectOnce(ctx, u)
 	}
+	failed.unconnected = l == nil
 	return l, failed
 }
 
 func (v *visit) connectOnce(ctx context.Context, u *url.URL) (*line, answer) {
 	var session *tls.Config
 	if v.material != nil {
-		session = v.material.session(func(c tls.ConnectionState) {
+		session = v.material.session(onLoopback(u), func(c tls.ConnectionState) {
 			v.certificate.Store(describe(c.PeerCertificates[0], v.probe.endpoint))
 		})
 	}
@@ -106,16 +144,13 @@ func (v *visit) connectOnce(ctx context.Context, u *url.URL) (*line, answer) {
 	return l, answer{}
 }
 
-// ask puts a question on a line; without one the answer is failed.
-func (v *visit) ask(ctx context.Context, u *url.URL, l *line, failed answer) answer {
-	if l == nil {
-		return failed
-	}
+// ask puts a question on a line, and once more on another if that one is cut.
+func (v *visit) ask(ctx context.Context, u *url.URL, l *line) answer {
 	a := v.get(ctx, u, l)
 	if !a.cut(ctx) {
 		return a
 	}
-	l, failed = v.connect(ctx, u)
+	l, failed := v.connect(ctx, u)
 	if l == nil {
 		return failed
 	}

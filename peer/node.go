@@ -29,6 +29,8 @@ type Node struct {
 	Hears bool
 	// Overheard is when its last authentic hello arrived, accepted or stale.
 	Overheard time.Time
+	// Echoes is how many nodes that hello said to hear.
+	Echoes int
 	// Authenticated: its hellos are, by a key of this node.
 	Authenticated bool
 	// Tagged: its hellos carry a tag, whether this node can check it or not.

@@ -102,7 +102,7 @@ func (t *Table) unproven(now time.Time, h *Hello, e *entry) error {
 			return ErrReplayed
 		}
 		e.window.note(h.Sequence)
-		e.Overheard = now
+		e.Overheard, e.Echoes = now, len(h.Echoes)
 		if h.Sequence == e.window.top {
 			e.nonce = h.Nonce
 		}
@@ -226,6 +226,7 @@ func (e *entry) describe(h *Hello) {
 	e.nonce = h.Nonce
 	e.Name, e.Version, e.Minor, e.Capabilities = h.Name, h.Version, h.Minor, h.Capabilities
 	e.Digests = append(e.Digests[:0], h.Digests...)
+	e.Echoes = len(h.Echoes)
 }
 
 // join makes the peer alive. What it said of its groups before counts no more:

@@ -46,34 +46,48 @@ type Prober struct{}
 // It listens until 60 ms after the first question, or until an answer. An answer
 // costs up to 60 ms more, for asking the same station for three random addresses
 // of the subnet.
-func (p *Prober) Probe(ctx context.Context, ifname string, addr netip.Addr) (answer Answer, err error) {
-	defer func() {
-		if err != nil {
-			answer, err = Answer{}, fmt.Errorf("probe %s on %s: %w", addr, ifname, err)
-		}
-	}()
+func (p *Prober) Probe(ctx context.Context, ifname string, addr netip.Addr) (Answer, error) {
+	var answer Answer
+	err := inquire(ctx, ifname, addr.Is4(), func(q *inquiry) (err error) {
+		answer, err = q.whoHas(ctx, addr, q.controls(addr))
+		return err
+	})
+	if err != nil {
+		return Answer{}, fmt.Errorf("probe %s on %s: %w", addr, ifname, err)
+	}
+	return answer, nil
+}
+
+// inquire lets ask use an inquiry on an interface.
+func inquire(ctx context.Context, ifname string, ipv4 bool, ask func(*inquiry) error) (err error) {
 	kernel, err := openRTNetlink()
 	if err != nil {
-		return Answer{}, err
+		return err
 	}
 	defer kernel.Close()
 	link, err := lookUp(kernel, ifname)
 	if err != nil {
-		return Answer{}, err
+		return err
 	}
 	own, err := ownAddresses(kernel, link)
 	if err != nil {
-		return Answer{}, err
+		return err
 	}
-	q, err := openInquiry(link, solicitationSource(own), addr.Is4())
+	q, err := openInquiry(link, solicitationSource(own), ipv4)
 	if err != nil {
-		return Answer{}, err
+		return err
 	}
+	q.kernel, q.link, q.own = kernel, link, own
 	defer func() { err = errors.Join(err, q.conn.Close()) }()
 	stop := interruptAtEnd(ctx, q.conn)
 	defer stop()
+	return ask(q)
+}
+
+// controls are random addresses of the subnet of addr by which proxies are known.
+func (q *inquiry) controls(addr netip.Addr) []netip.Addr {
 	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // nobody gains by guessing them
-	return q.whoHas(ctx, addr, controlAddresses(addr, own, random))
+	return controlAddresses(addr, q.own, random)
 }
 
 // ownAddresses lists the interface's addresses.
@@ -91,10 +105,15 @@ func ownAddresses(kernel *netlink.Handle, link netlink.Link) ([]Address, error) 
 
 // inquiry asks on one interface for addresses of one family.
 type inquiry struct {
+	kernel *netlink.Handle
+	link   netlink.Link
+	own    []Address
 	conn   *packet.Conn
 	mac    net.HardwareAddr
 	source netip.Addr
-	buffer []byte
+	// directed is the station whose questions go to it alone; zero: none.
+	directed Station
+	buffer   []byte
 }
 
 func openInquiry(link netlink.Link, source netip.Addr, ipv4 bool) (*inquiry, error) {
@@ -183,6 +202,9 @@ func (q *inquiry) send(addr netip.Addr) error {
 	frame, err := question(q.mac, q.source, addr)
 	if err != nil {
 		return err
+	}
+	if addr == q.directed.Addr {
+		copy(frame, q.directed.MAC)
 	}
 	return sendFrame(q.conn, frame)
 }

@@ -17,7 +17,8 @@ func newCheckCommand(g *globals) *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration and print it with every default filled in",
 		Long: "Check the configuration file, also against this host's interfaces, and print it\n" +
-			"as YAML with every default filled in. What is allowed but probably not meant goes\n" +
+			"as YAML with every default filled in, and with the interface on this host that each\n" +
+			"VIP belongs to. What is allowed but probably not meant goes\n" +
 			"to standard error as a warning. The daemon is not needed.",
 		RunE: func(*cobra.Command, []string) error { return g.check() },
 	}
@@ -41,6 +42,8 @@ func (g *globals) check() error {
 		return &exitError{exitUsage, err}
 	}
 	for i, v := range c.VIPs {
+		// Where there is none, a warning has said so.
+		c.VIPs[i].Interface, _ = config.ResolveInterface(v, host)
 		if v.VRRP.PeersFile != "" {
 			g.checkPeers(c, v, fmt.Sprintf("vips[%d].vrrp.peers_file: %s", i, v.VRRP.PeersFile))
 		}

@@ -47,6 +47,8 @@ func TestCheckAgainstTheHost(t *testing.T) {
 			"vips: [{addresses: [192.0.2.11]}]", exitUsage, "vips[0].addresses[0]: 192.0.2.11 is this node's own address on eth0"},
 		{"an interface that is not there is a warning",
 			"vips: [{addresses: [192.0.2.10], interface: eth7}]", exitDone, "warning: vips[0].interface: eth7 does not exist"},
+		{"a VIP that no interface has a subnet for is a warning, and is printed without an interface",
+			"vips: [{addresses: [198.51.100.10]}]", exitDone, "warning: vips[0].interface: no interface has a subnet with 198.51.100.10"},
 		{"a peers file that is not there is a warning",
 			"vips: [{addresses: [192.0.2.10], vrrp: {peers_file: " + dir + "/none}}]", exitDone, "warning: vips[0].vrrp.peers_file: " + dir + "/none"},
 		{"a wrong line in a peers file is a warning",

@@ -10,12 +10,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control"
 )
 
+// defaultShutdownTimeout stands in for drain.shutdown_timeout where the
+// configuration cannot be read.
+const defaultShutdownTimeout = 4 * time.Second
+
 func newDrainCommand(g *globals) *cobra.Command {
 	var request agent.DrainRequest
-	var asJSON bool
+	var asJSON, shutdown bool
 	command := &cobra.Command{
 		Use:   "drain",
 		Short: "Give the VIPs up to a healthy node and take none: run it before work on this node",
@@ -29,6 +34,9 @@ func newDrainCommand(g *globals) *cobra.Command {
 			if request.Timeout < 0 {
 				return &exitError{exitUsage, errors.New("--timeout is negative; write a duration such as 30s")}
 			}
+			if shutdown {
+				request.Timeout = g.shutdownTimeout()
+			}
 			client := g.client()
 			defer client.Close()
 			return g.drain(c.Context(), client, request, asJSON)
@@ -39,8 +47,21 @@ func newDrainCommand(g *globals) *cobra.Command {
 	command.Flags().Var(&waitFlag{&request}, "wait-connections", "wait until the connections that are open here have ended too, or for a `duration`; those left are ended then (exit code 4)")
 	command.Flags().Lookup("wait-connections").NoOptDefVal = "0s"
 	command.Flags().BoolVar(&request.Force, "force", false, "give up even if no healthy successor is heard: single node, last node")
+	command.Flags().BoolVar(&shutdown, "shutdown", false, "the host goes down: wait for drain.shutdown_timeout of the configuration")
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON, an object a line")
+	command.MarkFlagsMutuallyExclusive("timeout", "shutdown")
 	return command
+}
+
+// shutdownTimeout is the configured one; one that cannot be read is no reason not
+// to hand over.
+func (g *globals) shutdownTimeout() time.Duration {
+	c, err := config.Load(g.configPath)
+	if err != nil {
+		g.warn("%v; waiting for %s", err, defaultShutdownTimeout)
+		return defaultShutdownTimeout
+	}
+	return c.Drain.ShutdownTimeout
 }
 
 func (g *globals) drain(ctx context.Context, client *control.Client, r agent.DrainRequest, asJSON bool) error {

@@ -43,6 +43,7 @@ func (g *globals) historyPage(entries []agent.Entry) string {
 	}
 	var text strings.Builder
 	paint, width := g.style(g.stdout), widthOf(g.stdout)
+	fmt.Fprintf(&text, "Times are in %s.\n", zoneName(g.now().In(g.zone)))
 	for _, e := range entries {
 		fmt.Fprintf(&text, "%s  %s  %s -> %s after %s\n",
 			e.Time.In(g.zone).Format(timeLayout), paint.bold(e.VIP), e.From, paint.bold(string(e.To)),
@@ -52,6 +53,14 @@ func (g *globals) historyPage(entries []agent.Entry) string {
 		}
 	}
 	return text.String()
+}
+
+// zoneName is the zone that a time is in: "UTC", else as in "CET, UTC+01:00".
+func zoneName(t time.Time) string {
+	if _, offset := t.Zone(); offset == 0 {
+		return "UTC"
+	}
+	return t.Format("MST, UTC-07:00")
 }
 
 // cause is why a change happened and who owns the VIP since.

@@ -55,8 +55,9 @@ func readKeys(c *config.Config) (*peer.Keyring, error) {
 	return keys, nil
 }
 
-// loadWithKeys is load, and looks whether the key file is good too.
-func (g *globals) loadWithKeys() (*config.Config, error) {
+// loadForRun is load for a daemon that runs: it looks whether the key file is
+// good, too, and uses as many processors as the configuration needs.
+func (g *globals) loadForRun() (*config.Config, error) {
 	c, err := g.load()
 	if err != nil {
 		return nil, err
@@ -64,6 +65,7 @@ func (g *globals) loadWithKeys() (*config.Config, error) {
 	if _, err := readKeys(c); err != nil {
 		return nil, err
 	}
+	useProcessors(c)
 	return c, nil
 }
 

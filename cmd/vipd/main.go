@@ -1,3 +1,5 @@
+//go:build !manpages
+
 // Command vipd keeps a cluster's virtual address on one of its control-plane
 // nodes. `vipd run` is the daemon; the other commands talk to it or look at its
 // configuration. docs/commands.md is their reference.

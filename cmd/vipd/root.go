@@ -77,6 +77,8 @@ func newRootCommand(g *globals) *cobra.Command {
 		Short: "Keep a cluster's virtual address on one of its control-plane nodes",
 		Long: "vipd keeps a cluster's virtual address (VIP) on one of its control-plane nodes.\n" +
 			"'vipd run' is the daemon; the other commands talk to it or read its configuration.",
+		// Also makes --version an alias of the command.
+		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(*cobra.Command, []string) error {
@@ -85,6 +87,7 @@ func newRootCommand(g *globals) *cobra.Command {
 		// Whatever fails before this is the command line's fault.
 		PersistentPreRun: func(*cobra.Command, []string) { g.started = true },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVar(&g.configPath, "config", defaultConfig, "configuration `file`")
 	root.PersistentFlags().StringVar(&g.socketPath, "socket", "",
 		"control socket of the daemon (default: control.socket of the configuration, else "+defaultSocket+")")

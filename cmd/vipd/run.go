@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -17,11 +18,13 @@ import (
 	"github.com/vipd/vipd/agent"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control"
+	"github.com/vipd/vipd/internal/alarm"
 	"github.com/vipd/vipd/internal/drainmark"
 	"github.com/vipd/vipd/internal/follow"
 	"github.com/vipd/vipd/internal/instance"
 	"github.com/vipd/vipd/metrics"
 	"github.com/vipd/vipd/peer"
+	"github.com/vipd/vipd/systemd"
 	"github.com/vipd/vipd/vip"
 )
 
@@ -32,11 +35,19 @@ func newRunCommand(g *globals) *cobra.Command {
 		Long: "Run the daemon in the foreground. SIGTERM and SIGINT hand the VIPs over and stop it,\n" +
 			"SIGHUP reloads the configuration, SIGUSR1 logs the status.",
 		RunE: func(c *cobra.Command, _ []string) error {
+			// A panic, and the watchdog's SIGABRT, would end with 2, which tells the
+			// service manager that the configuration is wrong and a restart of no use.
+			debug.SetTraceback("crash")
+			// A reader of standard error that is gone, as a journald that restarts, is no
+			// reason to end (os/signal, SIGPIPE). Ignoring the signal instead would be
+			// inherited by commands.
+			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 			loaded, host, err := g.loadWithHost()
 			if err != nil {
 				return err
 			}
-			log, level := newLog(g.stderr, loaded.Log)
+			log, level, end := newLog(g.stderr, loaded.Log)
+			defer end()
 			for _, warning := range config.Warnings(loaded, host) {
 				log.Warn(warning)
 			}
@@ -44,21 +55,11 @@ func newRunCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return &exitError{exitUsage, err}
 			}
-			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadWithKeys, log: log, level: level, stderr: g.stderr}
+			useProcessors(loaded)
+			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadForRun, log: log, level: level, stderr: g.stderr}
 			return d.run(c.Context())
 		},
 	}
-}
-
-// newLog returns the daemon's log and its level, which a reload may change.
-func newLog(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
-	level := &slog.LevelVar{}
-	level.Set(c.Level)
-	options := &slog.HandlerOptions{Level: level}
-	if c.Format == config.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, options)), level
-	}
-	return slog.New(slog.NewTextHandler(w, options)), level
 }
 
 // daemon is what `vipd run` runs.
@@ -95,6 +96,11 @@ func (d daemon) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, announcer.Close()) }()
+	clock, err := alarm.New()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, clock.Close()) }()
 
 	flows, closeFlows := openFlows(d.log, memoryOf(d.config))
 	defer func() { err = errors.Join(err, closeFlows()) }()
@@ -108,7 +114,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 		Edges: agent.Edges{
 			Sockets: sockets{ctx: inner, group: g}, Hellos: helloSockets{ctx: inner, group: g, log: d.log}, Addresses: holder, Announcer: announcer,
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
-			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows,
+			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows, Alarm: clock,
 		},
 		Log: d.log, LogLevel: d.level,
 	}
@@ -121,6 +127,8 @@ func (d daemon) run(ctx context.Context) (err error) {
 	g.Go(func() error { return client.Run(inner) })
 	g.Go(func() error { return watchInterfaces(inner, a) })
 	g.Go(func() error { return d.signals(inner, a) })
+	g.Go(func() error { d.supervise(inner, a); return nil })
+	g.Go(func() error { d.delayShutdown(inner, a); return nil })
 	if err := d.serve(inner, g, a); err != nil {
 		return err
 	}
@@ -129,6 +137,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 		stop, failed := context.WithCancel(ctx)
 		defer failed()
 		context.AfterFunc(inner, failed) // an edge that fails stops the agent in order
+		context.AfterFunc(stop, d.sayStopping)
 		return a.Run(stop)
 	})
 	return g.Wait()
@@ -166,13 +175,21 @@ func (d daemon) signals(ctx context.Context, a *agent.Agent) error {
 				d.tell(a.Status())
 				continue
 			}
-			if err := a.Reload(ctx); err != nil && !errors.Is(err, context.Canceled) {
-				d.log.Error("the configuration was not reloaded", "error", err)
-			}
+			d.reload(ctx, a)
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// reload makes a SIGHUP's reload known to the service manager too: `systemctl
+// reload` is over when it is.
+func (d daemon) reload(ctx context.Context, a *agent.Agent) {
+	d.notify(systemd.Notifier.Reloading)
+	if err := a.Reload(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		d.log.Error("the configuration was not reloaded", "error", err)
+	}
+	d.notify(systemd.Notifier.Ready)
 }
 
 // tell logs the status, a line for each VIP.

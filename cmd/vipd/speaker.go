@@ -40,7 +40,8 @@ func newSpeakerCommand(g *globals) *cobra.Command {
 		Long:   "The BGP and BFD process. 'vipd run' starts it when bgp.neighbors are configured, and it dies\nwith the daemon; it is of no use by itself.",
 		Hidden: true,
 		RunE: func(c *cobra.Command, _ []string) error {
-			logger, _ := newLog(g.stderr, log)
+			logger, _, end := newLog(g.stderr, log)
+			defer end()
 			return speak(c.Context(), logger)
 		},
 	}

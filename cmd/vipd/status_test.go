@@ -267,3 +267,21 @@ func TestAFailingWriterFailsTheCommand(t *testing.T) {
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+func TestZoneName(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		zone *time.Location
+		want string
+	}{
+		{"UTC", time.UTC, "UTC"},
+		{"a zone with a name", time.FixedZone("CET", 3600), "CET, UTC+01:00"},
+		{"a zone that is half an hour off, west", time.FixedZone("NST", -int((3*time.Hour+30*time.Minute)/time.Second)), "NST, UTC-03:30"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := zoneName(noon().In(row.zone)); got != row.want {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
+}

@@ -29,10 +29,15 @@ func newVersionCommand(g *globals) *cobra.Command {
 		Use:   "version",
 		Short: "Print the version of this program",
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(g.stdout, "vipd %s (%s %s/%s%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, commit())
+			_, err := fmt.Fprintln(g.stdout, versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine is what version and --version print.
+func versionLine() string {
+	return fmt.Sprintf("vipd %s (%s %s/%s%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, commit())
 }
 
 // commit is what the Go tool noted of the working tree at the build.

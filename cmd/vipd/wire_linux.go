@@ -9,6 +9,7 @@ import (
 
 	"github.com/vipd/vipd/agent"
 	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election/vrrp"
 	"github.com/vipd/vipd/election/vrrp/rawsock"
 	"github.com/vipd/vipd/health"
 	"github.com/vipd/vipd/peer/udp"
@@ -106,6 +107,18 @@ func (p prober) Probe(ctx context.Context, name string, addr netip.Addr) (string
 		return "", err
 	}
 	return answer.MAC.String(), nil
+}
+
+func (p prober) Reach(ctx context.Context, name string, of netip.Addr, mac [6]byte, third []netip.Addr) (vrrp.Reached, error) {
+	r, err := p.Prober.Reach(ctx, name, vip.Station{Addr: of, MAC: mac[:]}, third)
+	answer := vrrp.Reached{Other: vrrp.Silent, Asked: r.Asked, Third: r.Third}
+	switch {
+	case r.Hears:
+		answer.Other = vrrp.Hears
+	case r.Unclear:
+		answer.Other = vrrp.Unclear
+	}
+	return answer, err
 }
 
 type claims struct{}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,7 +31,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), benchCommand(), fabricCommand())
+	root.AddCommand(demoCommand(), benchCommand(), movesCommand(), scaleCommand(), busyCommand(), fabricCommand())
 	root.AddCommand(tool.Commands()...)
 	err := root.ExecuteContext(ctx)
 	stop()
@@ -78,12 +80,9 @@ func daemonNamed(name, vipd, viplab string) (daemon.Daemon, error) {
 
 // vipdAt checks that the binary exists.
 func vipdAt(path string, interval time.Duration) (daemon.Daemon, error) {
-	absolute, err := filepath.Abs(path)
+	absolute, err := binaryAt(path)
 	if err != nil {
-		return nil, fmt.Errorf("--vipd: %w", err)
-	}
-	if _, err := os.Stat(absolute); err != nil {
-		return nil, fmt.Errorf("--vipd: %w", err)
+		return nil, err
 	}
 	return daemon.Vipd{Binary: absolute, Interval: interval}, nil
 }
@@ -136,6 +135,7 @@ func benchCommand() *cobra.Command {
 	var vipd, with string
 	var runs int
 	var idle time.Duration
+	var only []string
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "vipd and keepalived side by side: outages, processor time, memory",
@@ -143,6 +143,11 @@ func benchCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runs < 1 {
 				return errors.New("--runs: at least one")
+			}
+			for _, part := range only {
+				if !slices.Contains(bench.Parts(), part) {
+					return fmt.Errorf("--only %s: use some of %s", part, strings.Join(bench.Parts(), ", "))
+				}
 			}
 			viplab, err := os.Executable()
 			if err != nil {
@@ -153,13 +158,14 @@ func benchCommand() *cobra.Command {
 				return err
 			}
 			results, err := bench.Run(cmd.Context(), bench.Options{
-				Subjects: subjects, Viplab: viplab, Runs: runs, Idle: idle, Progress: cmd.ErrOrStderr(),
+				Subjects: subjects, Viplab: viplab, Runs: runs, Idle: idle, Only: only, Progress: cmd.ErrOrStderr(),
 			})
 			return errors.Join(err, bench.Print(cmd.OutOrStdout(), results))
 		},
 	}
 	vipdFlag(cmd, &vipd)
-	cmd.Flags().StringVar(&with, "with", "both", "what to measure: vipd, keepalived or both")
+	cmd.Flags().StringVar(&with, "with", "both", "what to measure: vipd, keepalived, both, or default: vipd as it comes")
+	cmd.Flags().StringSliceVar(&only, "only", nil, "the parts to measure, of "+strings.Join(bench.Parts(), ", ")+"; all if not set")
 	cmd.Flags().IntVar(&runs, "runs", 5, "how often each thing is tried")
 	cmd.Flags().DurationVar(&idle, "idle", 10*time.Second, "how long the idle daemons are watched")
 	return cmd
@@ -168,8 +174,8 @@ func benchCommand() *cobra.Command {
 // subjectsNamed pairs the daemons at equal intervals, and has vipd at its
 // default at the end.
 func subjectsNamed(with, vipd, viplab string) ([]bench.Subject, error) {
-	if with != "vipd" && with != "keepalived" && with != "both" {
-		return nil, fmt.Errorf("--with %s: use vipd, keepalived or both", with)
+	if !slices.Contains([]string{"vipd", "keepalived", "both", "default"}, with) {
+		return nil, fmt.Errorf("--with %s: use vipd, keepalived, both or default", with)
 	}
 	var subjects []bench.Subject
 	addVipd := func(interval time.Duration) error {
@@ -181,6 +187,9 @@ func subjectsNamed(with, vipd, viplab string) ([]bench.Subject, error) {
 		return err
 	}
 	for _, interval := range []time.Duration{time.Second, 100 * time.Millisecond, 10 * time.Millisecond} {
+		if with == "default" {
+			break
+		}
 		if with != "vipd" {
 			subjects = append(subjects, bench.Subject{Daemon: daemon.Keepalived{Viplab: viplab, Interval: interval}, Interval: interval})
 		}
@@ -188,5 +197,8 @@ func subjectsNamed(with, vipd, viplab string) ([]bench.Subject, error) {
 			return nil, err
 		}
 	}
-	return subjects, addVipd(0)
+	if err := addVipd(0); err != nil {
+		return nil, err
+	}
+	return subjects, nil
 }

@@ -23,8 +23,8 @@ type Agent struct {
 	// successor is the healthy node that takes what is drained; empty: none.
 	successor string
 	// patient drains wait for a successor until their context ends.
-	patient  bool
-	waiting  chan struct{}
+	patient bool
+	waiting chan struct{}
 	// clinging connections have to be ended.
 	clinging bool
 	badFile  error

@@ -45,12 +45,12 @@ func (m *Machine) advertTimer(now time.Time) {
 // in the queue, so this is asked before one is judged, too.
 func (m *Machine) noticeLateness(now time.Time) bool {
 	late := now.Sub(m.deadline)
-	if late <= ActiveDownInterval(m.cfg.Interval, m.Priority(now)) {
+	if late <= m.cfg.ActiveDownInterval(m.Priority(now)) {
 		return false
 	}
 	m.lateBy = late.Round(time.Millisecond)
 	m.enter(Listening, election.Late, fmt.Sprintf("the daemon could not run for %v; listening before it adverts again", m.lateBy))
-	m.deadline = now.Add(m.cfg.Interval + SkewTime(m.cfg.Interval, m.Priority(now)))
+	m.deadline = now.Add(m.cfg.Interval + m.cfg.SkewTime(m.Priority(now)))
 	return true
 }
 
@@ -76,6 +76,10 @@ func (m *Machine) resume(now time.Time) {
 func (m *Machine) hearAsOwner(now time.Time, from netip.Addr, p *Packet) {
 	mine, lonely := m.Priority(now), now.Before(m.lonelyUntil)
 	m.lonelyUntil = time.Time{}
+	if m.deaf(now, from) {
+		m.outlive(now, from, p)
+		return
+	}
 	if m.state == Listening && m.duty == Serve && p.Priority != PriorityResigned && BandOf(p.Priority) >= BandOf(mine) {
 		m.yieldLate(now, from, p)
 		return
@@ -92,18 +96,34 @@ func (m *Machine) hearAsOwner(now time.Time, from netip.Addr, p *Packet) {
 		m.assert(now)
 		return
 	}
+	m.noteRival(now, from, p, mine)
+	m.assert(now)
+	m.act(m.defence)
+	m.doubtRival(now, from, p)
+}
+
+func (m *Machine) noteRival(now time.Time, from netip.Addr, p *Packet, mine uint8) {
 	if m.rival.Addr != from {
 		m.defence = Defend{Rival: from}
 	}
-	m.tellRival(now, from, p.Priority, mine)
-	m.rival = Sighting{Addr: from, Priority: p.Priority, Interval: p.Interval, Heard: now}
-	m.assert(now)
-	m.act(m.defence)
+	if !m.rival.alive(now) {
+		m.rivalSince = now
+	}
+	m.tellRival(now, from, p, mine)
+	m.rival = sighting(now, from, p)
+}
+
+// outlive goes on beside an owner that hears nothing, however good it is: it
+// advertises what it cannot serve. What it announces is answered as any other
+// station's claim.
+func (m *Machine) outlive(now time.Time, from netip.Addr, p *Packet) {
+	m.noteRival(now, from, p, m.Priority(now))
+	m.doubt(now, from, p)
 }
 
 // tellRival reports a duel once. The last word of an owner that was just
 // replaced is none.
-func (m *Machine) tellRival(now time.Time, from netip.Addr, theirs, mine uint8) {
+func (m *Machine) tellRival(now time.Time, from netip.Addr, p *Packet, mine uint8) {
 	if !m.rival.alive(now) {
 		m.rivalTold = false
 	}
@@ -111,7 +131,19 @@ func (m *Machine) tellRival(now time.Time, from netip.Addr, theirs, mine uint8) 
 		return
 	}
 	m.rivalTold = true
-	m.act(Report{Kind: Rival, From: from, Detail: fmt.Sprintf("it advertises priority %d, this node %d", theirs, mine)})
+	m.act(Report{Kind: Rival, From: from, Detail: fmt.Sprintf("it advertises priority %d, this node %d%s", p.Priority, mine, m.otherTongue(p))})
+}
+
+// otherTongue says why a rival may not understand this node: most routers hear
+// one version only, and in version 2 their own interval only (RFC 3768 7.1).
+func (m *Machine) otherTongue(p *Packet) string {
+	switch {
+	case p.Version != m.cfg.Version:
+		return fmt.Sprintf("; its adverts are of version %d, this node's of %d, which it may not hear: make vrrp.version equal", p.Version.number(), m.cfg.Version.number())
+	case p.Version == Version2 && p.Interval != m.cfg.Interval:
+		return fmt.Sprintf("; its interval is %v, this node's %v, which it may refuse in version 2: make vrrp.advert_interval equal", p.Interval, m.cfg.Interval)
+	}
+	return ""
 }
 
 // assert advertises at once, so that an inferior owner steps down.
@@ -137,25 +169,26 @@ func (m *Machine) stepDown(now time.Time, to netip.Addr, p *Packet, mine uint8, 
 	case p.Priority > mine && !lonely:
 		reason = election.HigherPriority
 	}
-	m.yield(now, to, p, reason, fmt.Sprintf("%v advertises priority %d, this node %d", to, p.Priority, mine))
+	m.yield(now, sighting(now, to, p), reason, fmt.Sprintf("%v advertises priority %d, this node %d", to, p.Priority, mine))
 	if m.duty == Serve {
-		m.advert.Priority, m.advert.Interval = mine, m.cfg.Interval
+		m.advert.Priority, m.advert.Rhythm = mine, m.cfg.Rhythm
 		m.act(&m.advert)
+		m.doubtWinner(now, to, p)
 	}
 }
 
 // yieldLate: late means lost. Who took over meanwhile has the clients, so a late
 // owner does not duel inside its band: that would move the VIP once more.
 func (m *Machine) yieldLate(now time.Time, to netip.Addr, p *Packet) {
-	m.yield(now, to, p, election.Late, fmt.Sprintf("%v took over while this daemon could not run for %v", to, m.lateBy))
+	m.yield(now, sighting(now, to, p), election.Late, fmt.Sprintf("%v took over while this daemon could not run for %v", to, m.lateBy))
 }
 
-func (m *Machine) yield(now time.Time, to netip.Addr, p *Packet, reason election.Reason, detail string) {
+func (m *Machine) yield(now time.Time, to Sighting, reason election.Reason, detail string) {
 	m.enter(Backup, reason, detail)
 	m.act(Release{})
 	m.rival = Sighting{}
 	m.rest(now)
-	m.owner = Sighting{Addr: to, Priority: p.Priority, Interval: p.Interval, Heard: now}
+	m.owner = to
 	m.judgeOwner(now)
 	m.arm(now)
 }

@@ -15,15 +15,15 @@ func TestActive(t *testing.T) {
 			50ms  .13 adverts 0 -> advert 192
 			150ms timer         -> advert 192`},
 		{"6.4.3 a higher priority: step down and wait for Active_Down_Interval of the winner", "", owner, `
-			50ms  .13 adverts 200 every 1s -> active to backup, higher-priority; release; advert 192
+			50ms  .13 adverts 200 every 1s -> active to backup, higher-priority; release; advert 192; reach 1 of .13
 			50ms  timer is at 3.3s`},
 		{"6.4.3 tie, their address higher: step down", "", owner, `
-			50ms .13 adverts 192 -> active to backup, duel-lost; release; advert 192
+			50ms .13 adverts 192 -> active to backup, duel-lost; release; advert 192; reach 1 of .13
 			50ms timer is at 375ms`},
 		{"6.4.3 tie, their address lower: stay and assert", "", owner, `
 			50ms .11 adverts 192 -> report rival by .11; advert 192; defend against .11`},
 		{"6.4.3 an address owner, 255, wins over every priority", "priority 254", owner, `
-			50ms .13 adverts 255 -> active to backup, higher-priority; release; advert 254`},
+			50ms .13 adverts 255 -> active to backup, higher-priority; release; advert 254; reach 1 of .13`},
 		{"a tick that is a little late does not move the ones after it", "", owner, `
 			115ms tick  -> advert 192
 			200ms timer -> advert 192`},
@@ -68,7 +68,7 @@ func TestDuel(t *testing.T) {
 			60ms .14 adverts 150 -> advert 192; defend against .14
 			70ms .11 adverts 192 -> advert 192; defend against .11`},
 		{"duel: a lower band loses whatever its address", "", unhealthyOwner, `
-			50ms .11 adverts 128 -> active to backup, unhealthy; release; advert 64`},
+			50ms .11 adverts 128 -> active to backup, unhealthy; release; advert 64; reach 1 of .11`},
 		{"duel: a draining owner loses to any other that serves", "", owner, `
 			10ms drain         -> advert 1
 			50ms .11 adverts 2 -> active to backup, drain; release
@@ -83,7 +83,7 @@ func TestDuel(t *testing.T) {
 			60ms .13 adverts 0 -> active to backup, shutdown; release`},
 		{"duel: the loser is a backup like any other", "preempt on", owner, `
 			10ms configure priority 150 -> advert 150
-			20ms .13 adverts 192        -> active to backup, higher-priority; release; advert 150
+			20ms .13 adverts 192        -> active to backup, higher-priority; release; advert 150; reach 1 of .13
 			30ms configure priority 224
 			42.5ms timer                -> backup to displacing, higher-priority; hold 2`},
 	})
@@ -100,23 +100,23 @@ func TestLonelyOwner(t *testing.T) {
 			40s timer -> advert 128 every 20s
 			60s timer -> advert 192 every 20s`},
 		{"lonely: it loses to a seated owner of its band", "priority 254", lonelyOwner, `
-			50ms .11 adverts 129 -> active to backup, duel-lost; release; advert 128`},
+			50ms .11 adverts 129 -> active to backup, duel-lost; release; advert 128; reach 1 of .11`},
 		{"lonely: an unhealthy one loses to an unhealthy one", "", unhealthyLonelyOwner, `
-			50ms .11 adverts 3 -> active to backup, duel-lost; release; advert 2`},
+			50ms .11 adverts 3 -> active to backup, duel-lost; release; advert 2; reach 1 of .11`},
 		{"lonely: it wins over an unhealthy owner and is lonely no more", "", lonelyOwner, `
 			50ms .13 adverts 127 -> advert 192; defend against .13
 			150ms timer -> advert 192`},
 		{"lonely: of two the higher address wins and is lonely no more", "", lonelyOwner, `
 			50ms .11 adverts 128 -> advert 192; defend against .11`},
 		{"lonely: of two the lower address loses", "", lonelyOwner, `
-			50ms .13 adverts 128 -> active to backup, duel-lost; release; advert 128`},
+			50ms .13 adverts 128 -> active to backup, duel-lost; release; advert 128; reach 1 of .13`},
 		{"lonely: an advert of the group that resigns ends it too", "", lonelyOwner, `
 			50ms .13 adverts 0 -> advert 192`},
 		{"lonely: a foreign group under the same VRID does not", "", lonelyOwner, `
 			50ms  .13 adverts 200 of .77 -> report foreign by .13
 			100ms timer -> advert 128`},
 		{"lonely: it does not wait longer in the next election", "", lonelyOwner, `
-			50ms .13 adverts 192 -> active to backup, duel-lost; release; advert 128
+			50ms .13 adverts 192 -> active to backup, duel-lost; release; advert 128; reach 1 of .13
 			375ms timer -> backup to active, owner-silent; advert 192; hold 3 after silence`},
 	})
 }

@@ -37,17 +37,17 @@ func (m *Machine) arm(now time.Time) {
 // silenceEnds is when silence has lasted for the owner's ActiveDownInterval
 // (RFC 9568 6.4.2) and this node's share of the tie skew.
 func (m *Machine) silenceEnds() time.Time {
-	interval := m.ownerInterval()
-	return m.silentFrom.Add(ActiveDownInterval(interval, m.bandPriority()) + m.tieSkew(tieStep(interval)))
+	r := m.ownerRhythm()
+	return m.silentFrom.Add(r.ActiveDownInterval(m.bandPriority()) + m.tieSkew(tieStep(r.Interval)))
 }
 
-// ownerInterval is Active_Adver_Interval (RFC 9568 6.1): the owner's, ours until
+// ownerRhythm has Active_Adver_Interval (RFC 9568 6.1): the owner's, ours until
 // one was heard.
-func (m *Machine) ownerInterval() time.Duration {
+func (m *Machine) ownerRhythm() Rhythm {
 	if m.owner.Addr.IsValid() {
-		return m.owner.Interval
+		return m.owner.Rhythm
 	}
-	return m.cfg.Interval
+	return m.cfg.Rhythm
 }
 
 // bandPriority is the priority this node would own with; loneliness does not
@@ -66,7 +66,7 @@ func tieStep(interval time.Duration) time.Duration {
 // displaceSkew orders those who would displace a live owner. Only vipd displaces
 // like this, and clients may be waiting, so a long interval does not stretch it.
 func displaceSkew(interval time.Duration, priority uint8) time.Duration {
-	return SkewTime(min(interval, maxDisplaceSkew), priority)
+	return Rhythm{Interval: min(interval, maxDisplaceSkew)}.SkewTime(priority)
 }
 
 // tieSkew keeps equal backups apart: a step for each known peer that would be
@@ -101,13 +101,14 @@ func (m *Machine) hearAsBackup(now time.Time, from netip.Addr, p *Packet) {
 	if m.owner.Addr != from && m.owner.steady(now) && beats(m.owner.Priority, m.owner.Addr, p.Priority, from) {
 		return // two owners: the one that will win counts
 	}
-	m.owner = Sighting{Addr: from, Priority: p.Priority, Interval: p.Interval, Heard: now}
+	m.owner = sighting(now, from, p)
 	m.lateStarts = 0
 	// To a healthy node zero says that nobody serves. A vipd owner repeats its
 	// zero while it still serves: to an unhealthy node that is a sign of life.
 	if p.Priority != PriorityResigned || !m.healthy || m.state == Probing {
 		m.silentFrom = now
 	}
+	m.doubtOwner(now, from, p)
 	m.judgeOwner(now)
 	if m.state == Probing {
 		m.enter(Backup, election.Startup, fmt.Sprintf("%v advertises as owner", from))
@@ -129,7 +130,7 @@ func (m *Machine) judgeOwner(now time.Time) {
 	if !m.owner.Addr.IsValid() {
 		return
 	}
-	if now.Sub(m.owner.Heard) >= ActiveDownInterval(m.owner.Interval, 0) {
+	if now.Sub(m.owner.Heard) >= m.owner.ActiveDownInterval(0) {
 		m.displaceAt = time.Time{} // there is nobody to be left: silence decides
 		return
 	}
@@ -137,7 +138,7 @@ func (m *Machine) judgeOwner(now time.Time) {
 	if m.healthy {
 		mine = election.Healthy
 	}
-	skew := SkewTime(m.owner.Interval, m.bandPriority())
+	skew := m.owner.SkewTime(m.bandPriority())
 	alive := displaceSkew(m.owner.Interval, m.bandPriority())
 	step := tieStep(m.owner.Interval)
 	switch {
@@ -223,7 +224,7 @@ func (m *Machine) backupTimer(now time.Time) {
 
 // late: this node was away for as long as it waits for an owner.
 func (m *Machine) late(now time.Time) bool {
-	return now.Sub(m.deadline) > ActiveDownInterval(m.ownerInterval(), m.bandPriority())
+	return now.Sub(m.deadline) > m.ownerRhythm().ActiveDownInterval(m.bandPriority())
 }
 
 // displaceDue: the owner is to be left, and unless it resigned it still lives.

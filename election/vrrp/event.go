@@ -2,7 +2,6 @@ package vrrp
 
 import (
 	"net/netip"
-	"time"
 
 	"github.com/vipd/vipd/election"
 )
@@ -61,6 +60,28 @@ type Probed struct {
 	MAC     string
 }
 
+// Reached is the outcome of the Reach action with the same Attempt.
+type Reached struct {
+	Attempt uint64
+	// Other tells of the other owner.
+	Other Hearing
+	// Asked is how many third stations were asked, Third how many answered.
+	Asked, Third int
+}
+
+// Hearing is whether a station hears this host.
+type Hearing uint8
+
+const (
+	// Unclear: it could not be asked, or a station answered that answers for any
+	// address.
+	Unclear Hearing = iota
+	// Hears: it answered.
+	Hears
+	// Silent: it did not.
+	Silent
+)
+
 // Configure replaces the machine's configuration; VRID and family stay.
 type Configure struct{ Config Config }
 
@@ -87,6 +108,7 @@ func (SetDuty) event()   {}
 func (Abandon) event()   {}
 func (Held) event()      {}
 func (Probed) event()    {}
+func (Reached) event()   {}
 func (Configure) event() {}
 func (Named) event()     {}
 func (Members) event()   {}
@@ -114,7 +136,7 @@ type Action interface{ action() }
 // the next Step.
 type SendAdvert struct {
 	Priority uint8
-	Interval time.Duration
+	Rhythm
 	Checksum Checksum
 }
 
@@ -138,6 +160,13 @@ type Release struct{}
 // Probed.
 type Probe struct{ Attempt uint64 }
 
+// Reach asks another owner, whose advert this Step was told, and some third
+// stations of the segment whether they hear this host, and reports Reached.
+type Reach struct {
+	Attempt uint64
+	Of      netip.Addr
+}
+
 // Transition tells that the group's state changed.
 type Transition struct {
 	From, To State
@@ -157,6 +186,7 @@ func (Hold) action()        {}
 func (Defend) action()      {}
 func (Release) action()     {}
 func (Probe) action()       {}
+func (Reach) action()       {}
 func (Transition) action()  {}
 func (Report) action()      {}
 
@@ -174,6 +204,8 @@ const (
 	Answered
 	// OwnAddress: an advert came from this node's own address.
 	OwnAddress
+	// Deaf: another owner does not hear this one, which stays.
+	Deaf
 	// Undone: displacing a live owner did not succeed and was undone.
 	Undone
 )

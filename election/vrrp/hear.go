@@ -22,7 +22,7 @@ func (m *Machine) hear(now time.Time, from netip.Addr, p *Packet) {
 		return
 	}
 	m.heard = true
-	if m.cfg.FollowChecksum {
+	if m.cfg.FollowChecksum && p.Version == Version3 {
 		m.advert.Checksum = p.Checksum
 	}
 	switch m.state {

@@ -34,7 +34,7 @@ func TestHear(t *testing.T) {
 			0ms .13 adverts 192 of .10 .20 -> report differs by .13
 			0ms timer is at 325ms`},
 		{"differs: an owner duels with it", "addresses .10 .20", lonelyOwner, `
-			50ms .14 adverts 200 of .20 -> report differs by .14; active to backup, duel-lost; release; advert 128`},
+			50ms .14 adverts 200 of .20 -> report differs by .14; active to backup, duel-lost; release; advert 128; reach 1 of .14`},
 		{"7.1 the list in another order is the same list", "addresses .10 .20", newcomer, `
 			0ms .13 adverts 192 of .20 .10`},
 		{"7.1 a list that names one of our addresses twice is another list", "addresses .10 .20", newcomer, `

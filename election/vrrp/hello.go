@@ -57,7 +57,7 @@ func (m *Machine) endLoneliness() {
 	if m.company.IsZero() || m.lonelyUntil.IsZero() {
 		return
 	}
-	if end := m.company.Add(ActiveDownInterval(m.cfg.Interval, 0)); end.Before(m.lonelyUntil) {
+	if end := m.company.Add(m.cfg.ActiveDownInterval(0)); end.Before(m.lonelyUntil) {
 		m.lonelyUntil = end
 	}
 }

@@ -92,7 +92,7 @@ func TestCompany(t *testing.T) {
 			500ms timer   -> advert 192`},
 		{"a lonely owner in company still loses to a seated one", "", lonelyOwner, `
 			10ms company
-			20ms .11 adverts 192 -> active to backup, duel-lost; release; advert 128`},
+			20ms .11 adverts 192 -> active to backup, duel-lost; release; advert 128; reach 1 of .11`},
 		{"company long before the claim: the owner is not lonely", "", newcomer, `
 			0ms   company
 			325ms timer         -> backup to probing, nobody-heard; probe 1

@@ -49,7 +49,7 @@ var last13 = last(".13")
 // it.
 func runningMachine(owns bool) (*Machine, time.Time) {
 	m := New(Config{
-		VRID: 51, Addresses: []netip.Addr{last(".10")}, Interval: 100 * ms,
+		VRID: 51, Addresses: []netip.Addr{last(".10")}, Rhythm: Rhythm{Interval: 100 * ms},
 		Priority: 200, UnhealthyPriority: 100, FollowChecksum: true,
 	}, false)
 	now := epoch

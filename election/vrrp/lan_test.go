@@ -26,6 +26,8 @@ type lan struct {
 	// side parts the segment; deaf[a][b]: a does not hear b.
 	side []int
 	deaf [][]bool
+	// router: there is one on the segment. proxy: it answers for any address.
+	router, proxy bool
 	// rewired is when it changed last who reaches whom.
 	rewired time.Time
 	// arrives[a][b] is when the last advert of b arrives at a.
@@ -56,6 +58,8 @@ type host struct {
 	// down: the host is off. unplugged: no carrier. frozen: the daemon is
 	// stopped, its socket goes on queueing. paused: the whole host is stopped.
 	down, unplugged, frozen, paused bool
+	// mute: nobody gets what the host sends. deafened: it gets nothing.
+	mute, deafened bool
 	// refuses: the kernel refuses addresses. slow: orders take half a second.
 	refuses, slow bool
 
@@ -138,8 +142,12 @@ func (l *lan) rewire() { l.rewired = l.now }
 
 // hears tells whether what b sends reaches a.
 func (l *lan) hears(a, b *host) bool {
-	return a != b && a.reachable() && b.reachable() && l.side[a.index] == l.side[b.index] && !l.deaf[a.index][b.index]
+	return a != b && a.reachable() && b.reachable() && l.side[a.index] == l.side[b.index] &&
+		!l.deaf[a.index][b.index] && !a.deafened && !b.mute
 }
+
+// answers tells whether a gets an answer of b's kernel.
+func (l *lan) answers(a, b *host) bool { return l.hears(a, b) && l.hears(b, a) }
 
 func (h *host) reachable() bool { return !h.down && !h.unplugged && !h.paused }
 
@@ -336,7 +344,7 @@ func (h *host) perform(a Action) {
 	l := h.lan
 	switch a := a.(type) {
 	case *SendAdvert:
-		p := Packet{VRID: h.cfg.VRID, Priority: a.Priority, Interval: a.Interval, Addresses: h.cfg.Addresses, Checksum: a.Checksum}
+		p := Packet{Version: a.Version, VRID: h.cfg.VRID, Priority: a.Priority, Interval: a.Interval, Addresses: h.cfg.Addresses, Checksum: a.Checksum}
 		l.broadcast(h, p.Append(nil, h.own, MulticastIPv4))
 	case Hold:
 		h.orders++
@@ -352,6 +360,8 @@ func (h *host) perform(a Action) {
 	case Probe:
 		h.probeStart = l.now
 		l.in(60*ms, func() { h.tell(Probed{Attempt: a.Attempt, MAC: h.answering()}) })
+	case Reach:
+		l.in(60*ms, func() { h.tell(h.reach(a)) })
 	case Transition:
 		l.trace(h, "%v to %v, %s: %s", a.From, a.To, a.Reason, a.Detail)
 		l.told(h, a)
@@ -424,7 +434,36 @@ func (h *host) answering() string {
 }
 
 func (h *host) answeredBy(o *host) bool {
-	return h.lan.hears(o, h) && h.lan.hears(h, o) && o.has()
+	return h.lan.answers(h, o) && o.has()
+}
+
+// reach is who answers this host: the other owner, the rest of the hosts, and
+// the router if the segment has one.
+func (h *host) reach(a Reach) Reached {
+	ev := Reached{Attempt: a.Attempt, Other: Silent}
+	for _, o := range h.lan.hosts {
+		switch {
+		case o == h:
+		case o.own == a.Of && h.lan.answers(h, o):
+			ev.Other = Hears
+		case o.own == a.Of:
+		default:
+			ev.Asked++
+			if h.lan.answers(h, o) {
+				ev.Third++
+			}
+		}
+	}
+	if h.lan.proxy && ev.Other == Silent && !h.mute && !h.deafened {
+		ev.Other = Unclear
+	}
+	if h.lan.router {
+		ev.Asked++
+		if h.reachable() && !h.mute && !h.deafened {
+			ev.Third++
+		}
+	}
+	return ev
 }
 
 // agenda is a heap of what is going to happen, in order of time.

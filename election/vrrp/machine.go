@@ -12,8 +12,9 @@ type Config struct {
 	VRID uint8
 	// Addresses are those of the advert family, as sent.
 	Addresses []netip.Addr
-	// Interval is the advert interval of this node as owner.
-	Interval time.Duration
+	// Rhythm is that of this node's adverts as owner. Adverts of both versions are
+	// heard all the same.
+	Rhythm
 	// Priority is sent while healthy, UnhealthyPriority while not.
 	Priority, UnhealthyPriority uint8
 	// Preempt displaces a live owner of lower priority in the same band
@@ -35,10 +36,14 @@ type Config struct {
 type Sighting struct {
 	Addr     netip.Addr
 	Priority uint8
-	// Interval is the one in its adverts.
-	Interval time.Duration
+	// Rhythm is that of its adverts.
+	Rhythm
 	// Heard is when.
 	Heard time.Time
+}
+
+func sighting(now time.Time, from netip.Addr, p *Packet) Sighting {
+	return Sighting{Addr: from, Priority: p.Priority, Rhythm: Rhythm{p.Version, p.Interval}, Heard: now}
 }
 
 // Machine elects the owner of one VIP group, seen from one node. It is not safe
@@ -58,8 +63,9 @@ type Machine struct {
 	owner Sighting
 	// rival is the other owner heard while Active; defence is the Defend against
 	// it, kept so that a duel allocates nothing.
-	rival     Sighting
-	rivalTold bool
+	rival      Sighting
+	rivalSince time.Time
+	rivalTold  bool
 	// activeSince is when this node became the owner.
 	activeSince time.Time
 	defence     Action
@@ -103,7 +109,12 @@ type Machine struct {
 	oldInterval time.Duration
 	lengthened  int
 
-	foreign, differs, ownAddress episodeOf
+	// doubted is an owner that may not hear this node; questions counts what was
+	// asked about that.
+	doubted   judged
+	questions uint64
+
+	foreign, differs, ownAddress, deafness episodeOf
 
 	advert  SendAdvert
 	actions []Action
@@ -142,6 +153,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.held(now, ev)
 	case Probed:
 		m.probed(now, ev)
+	case Reached:
+		m.reached(now, ev)
 	case Configure:
 		m.configure(now, ev.Config)
 	case Named:
@@ -215,7 +228,7 @@ func (m *Machine) Rival(now time.Time) (s Sighting, ok bool) {
 // alive: not silent for as long as the most patient backup waits.
 func (s *Sighting) alive(now time.Time) bool {
 	return s.Addr.IsValid() && s.Priority != PriorityResigned &&
-		now.Sub(s.Heard) < ActiveDownInterval(s.Interval, 0)
+		now.Sub(s.Heard) < s.ActiveDownInterval(0)
 }
 
 // beats is RFC 9568 6.4.3: the higher priority, on a tie the higher address.
@@ -240,7 +253,7 @@ func (m *Machine) sendAdvert(now time.Time) {
 		m.lengthened--
 		spacing = min(spacing, m.oldInterval)
 	}
-	m.advert.Priority, m.advert.Interval = m.Priority(now), m.cfg.Interval
+	m.advert.Priority, m.advert.Rhythm = m.Priority(now), m.cfg.Rhythm
 	m.act(&m.advert)
 	m.deadline = now.Add(spacing)
 }
@@ -251,7 +264,7 @@ func (m *Machine) resign() {
 	if !m.Owns() {
 		return
 	}
-	m.advert.Priority, m.advert.Interval = PriorityResigned, m.cfg.Interval
+	m.advert.Priority, m.advert.Rhythm = PriorityResigned, m.cfg.Rhythm
 	m.act(&m.advert)
 }
 
@@ -267,7 +280,7 @@ func (m *Machine) linkUp(now time.Time, own netip.Addr) {
 	}
 	m.heard = false
 	m.lonelyUntil, m.company = time.Time{}, time.Time{}
-	m.owner, m.rival = Sighting{}, Sighting{}
+	m.owner, m.rival, m.doubted = Sighting{}, Sighting{}, judged{}
 	m.startupUntil = now.Add(m.cfg.StartupDelay)
 	m.retryAfter, m.retries = time.Time{}, 0
 	m.enter(Backup, election.Startup, "")

@@ -234,7 +234,7 @@ func TestConfigure(t *testing.T) {
 			140ms timer -> advert 192 every 40ms`},
 		{"an interval lengthened in an earlier ownership is forgotten", "", owner, `
 			50ms  configure interval 1s -> advert 192 every 1s
-			60ms  .13 adverts 200 -> active to backup, higher-priority; release; advert 192 every 1s
+			60ms  .13 adverts 200 -> active to backup, higher-priority; release; advert 192 every 1s; reach 1 of .13
 			385ms timer -> backup to active, owner-silent; advert 192 every 1s; hold 2 after silence
 			1385ms timer -> advert 192 every 1s`},
 		{"a changed priority is advertised at once", "", owner, `

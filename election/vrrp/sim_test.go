@@ -81,24 +81,25 @@ func (s *simulation) failf(format string, args ...any) {
 	s.t.Errorf("seed %d at %v: %s\n%s", s.seed, s.now.Sub(epoch), fmt.Sprintf(format, args...), s.tail(60))
 }
 
-var intervals = [...]time.Duration{20 * ms, 50 * ms, 100 * ms, 100 * ms, 200 * ms, time.Second}
+var intervals = [...]time.Duration{20 * ms, 50 * ms, 100 * ms, 100 * ms, 200 * ms, time.Second, time.Second}
 
 func (s *simulation) setUp() {
 	preempt, mixed, known := s.chance(0.3), s.chance(0.3), s.chance(0.6)
-	interval := intervals[s.rng.IntN(len(intervals))]
+	rhythm := s.rhythm()
 	s.equal = s.chance(0.4)
+	s.router, s.proxy = s.chance(0.5), s.chance(0.2)
 	var all []netip.Addr
 	for _, h := range s.hosts {
 		all = append(all, h.own)
 	}
 	for _, h := range s.hosts {
 		h.cfg = Config{
-			VRID: 51, Addresses: []netip.Addr{last(".10")}, Interval: interval,
+			VRID: 51, Addresses: []netip.Addr{last(".10")}, Rhythm: rhythm,
 			Priority: s.healthyPriority(), UnhealthyPriority: uint8(2 + s.rng.IntN(126)),
 			Preempt: preempt, FollowChecksum: true,
 		}
 		if mixed {
-			h.cfg.Interval = intervals[s.rng.IntN(len(intervals))]
+			h.cfg.Rhythm = s.rhythm()
 			h.cfg.Preempt = s.chance(0.5)
 			h.cfg.PreemptDelay = s.between(0, 3*time.Second)
 			h.cfg.StartupDelay = s.between(0, 2*time.Second)
@@ -110,6 +111,15 @@ func (s *simulation) setUp() {
 		s.in(s.between(0, 2*time.Second), h.start)
 	}
 	s.run(2 * time.Second)
+}
+
+// rhythm is of either version where the interval can be said in both.
+func (s *simulation) rhythm() Rhythm {
+	r := Rhythm{Interval: intervals[s.rng.IntN(len(intervals))]}
+	if r.Interval%time.Second == 0 && s.chance(0.5) {
+		r.Version = Version2
+	}
+	return r
 }
 
 func (s *simulation) healthyPriority() uint8 {
@@ -157,6 +167,7 @@ func (s *simulation) setDeaf(a, b *host, deaf bool) {
 // unhealthy, the segment parted.
 func (s *simulation) repair(h *host) {
 	h.refuses, h.slow = false, false
+	h.mute, h.deafened = false, false
 	if h.frozen {
 		h.thaw()
 	}
@@ -173,7 +184,7 @@ func (s *simulation) repair(h *host) {
 
 func (s *simulation) fault(h *host) {
 	d := s.between(20*ms, 6*time.Second)
-	switch s.rng.IntN(13) {
+	switch s.rng.IntN(15) {
 	case 0:
 		h.crash()
 		s.later(d, h.start)
@@ -219,8 +230,13 @@ func (s *simulation) fault(h *host) {
 		s.later(d/2, func() { h.refuses, h.slow = false, false })
 	case 12:
 		cfg := h.cfg
-		cfg.Priority, cfg.Interval = s.healthyPriority(), intervals[s.rng.IntN(len(intervals))]
+		cfg.Priority, cfg.Rhythm = s.healthyPriority(), s.rhythm()
 		h.configure(cfg)
+	case 13, 14:
+		h.mute, h.deafened = s.chance(0.5), s.chance(0.5)
+		s.rewire()
+		s.trace(h, "mute: %v, deaf: %v", h.mute, h.deafened)
+		s.later(d, func() { h.mute, h.deafened = false, false; s.rewire() })
 	}
 }
 
@@ -269,7 +285,7 @@ func (s *simulation) patience() time.Duration {
 	for _, h := range s.hosts {
 		longest = max(longest, h.cfg.Interval)
 	}
-	return ActiveDownInterval(longest, PriorityUnhealthyMin) + time.Duration(max(3, len(s.hosts)))*tieStep(longest)
+	return Rhythm{Interval: longest}.ActiveDownInterval(PriorityUnhealthyMin) + time.Duration(max(3, len(s.hosts)))*tieStep(longest)
 }
 
 func (s *simulation) maxDelays() time.Duration {

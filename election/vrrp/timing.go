@@ -48,6 +48,17 @@ const (
 	// probeQuiet is how long a VIP that was answered for must be silent before
 	// it is claimed.
 	probeQuiet = 5 * time.Second
+	// unheardAdverts is for how many of its intervals an inferior owner may go on
+	// before it is asked whether it hears this one; reachPause is the time
+	// between two questions.
+	unheardAdverts = 10
+	reachPause     = time.Second
+	// deafProofs is how many questions in a row prove that an owner is deaf,
+	// deafWatch how long a node that was beaten goes on asking.
+	deafProofs = 2
+	deafWatch  = 6 * time.Second
+	// makeWayFor is how long a node that made way for an owner displaces none.
+	makeWayFor = 30 * time.Second
 	// maxLateStarts bounds how often in a row a late backup starts its timer
 	// anew.
 	maxLateStarts = 2
@@ -72,12 +83,24 @@ func BandOf(priority uint8) election.Band {
 	return election.Healthy
 }
 
-// SkewTime is Skew_Time (RFC 9568 6.1).
-func SkewTime(interval time.Duration, priority uint8) time.Duration {
-	return (256 - time.Duration(priority)) * interval / 256
+// Rhythm is how an owner's adverts follow each other.
+type Rhythm struct {
+	Version  Version
+	Interval time.Duration
 }
 
-// ActiveDownInterval is Active_Down_Interval (RFC 9568 6.1).
-func ActiveDownInterval(interval time.Duration, priority uint8) time.Duration {
-	return 3*interval + SkewTime(interval, priority)
+// SkewTime is Skew_Time of a backup of that priority (RFC 9568 6.1): a part of
+// the interval, in version 2 of a second (RFC 3768 6.1).
+func (r Rhythm) SkewTime(priority uint8) time.Duration {
+	whole := r.Interval
+	if r.Version == Version2 {
+		whole = time.Second
+	}
+	return (256 - time.Duration(priority)) * whole / 256
+}
+
+// ActiveDownInterval is Active_Down_Interval (RFC 9568 6.1), Master_Down_Interval
+// of version 2.
+func (r Rhythm) ActiveDownInterval(priority uint8) time.Duration {
+	return 3*r.Interval + r.SkewTime(priority)
 }

@@ -28,12 +28,13 @@ import (
 //
 //	up, up as .14                    LinkUp
 //	down REASON                      LinkDown
-//	.13 adverts 150 [every 1s] [of .10 .20] [in pseudo-header]
+//	.13 adverts 150 [every 1s] [of .10 .20] [in pseudo-header | in version 2]
 //	healthy, unhealthy               Health
 //	drain, resign, undrain           SetDuty
 //	abandon                          Abandon
 //	held 1, not held 1               Held, Held with an error
 //	probed 1 free, probed 1 by MAC   Probed
+//	reached 1 hears|silent|unclear, 1 of 2 others   Reached
 //	configure WORD VALUE, ...        Configure, in the words of node below
 //	named by .13, named by nobody    Named
 //	members .11 .13                  Members
@@ -155,7 +156,7 @@ func run(t *testing.T, transcripts []transcript) {
 
 func newScript(t *testing.T, node string, from begin) *script {
 	s := &script{t: t, own: last(".12"), cfg: Config{
-		VRID: 51, Addresses: []netip.Addr{last(".10")}, Interval: 100 * ms,
+		VRID: 51, Addresses: []netip.Addr{last(".10")}, Rhythm: Rhythm{Interval: 100 * ms},
 		Priority: 192, UnhealthyPriority: 64, FollowChecksum: true,
 	}}
 	leftover := false
@@ -249,6 +250,11 @@ func (s *script) event(what string) Event {
 			ev.MAC = w[3]
 		}
 		return ev
+	case "reached":
+		return Reached{
+			Attempt: s.number(w[1]), Other: s.hearing(strings.TrimSuffix(w[2], ",")),
+			Third: int(s.number(w[3])), Asked: int(s.number(w[5])),
+		}
 	case "named":
 		if w[2] == "nobody" {
 			return Named{}
@@ -287,6 +293,11 @@ func (s *script) advert(what string) Event {
 			}
 		case "in":
 			i++
+			if w[i] == "version" {
+				i++
+				p.Version = s.version(w[i])
+				continue
+			}
 			p.Checksum = PseudoHeader
 		default:
 			s.t.Fatalf("no such word of an advert: %q in %q", w[i], what)
@@ -306,6 +317,8 @@ func (s *script) set(words string) {
 		switch w[0] {
 		case "priority":
 			c.Priority = uint8(s.number(w[1]))
+		case "version":
+			c.Version = s.version(w[1])
 		case "interval":
 			c.Interval = s.duration(w[1])
 		case "preempt":
@@ -346,6 +359,27 @@ func (s *script) number(w string) uint64 {
 	return n
 }
 
+func (s *script) hearing(w string) Hearing {
+	for h, word := range map[Hearing]string{Unclear: "unclear", Hears: "hears", Silent: "silent"} {
+		if w == word {
+			return h
+		}
+	}
+	s.t.Fatalf("no such hearing: %q", w)
+	return Unclear
+}
+
+func (s *script) version(w string) Version {
+	switch w {
+	case "2":
+		return Version2
+	case "3":
+		return Version3
+	}
+	s.t.Fatalf("no such version: %q", w)
+	return 0
+}
+
 func (s *script) duration(w string) time.Duration {
 	d, err := time.ParseDuration(w)
 	if err != nil {
@@ -373,6 +407,9 @@ func describe(a Action) string {
 		if a.Checksum == PseudoHeader {
 			words += " in pseudo-header"
 		}
+		if a.Version == Version2 {
+			words += " in version 2"
+		}
 		return words
 	case Hold:
 		if a.AfterSilence {
@@ -385,6 +422,8 @@ func describe(a Action) string {
 		return "release"
 	case Probe:
 		return fmt.Sprintf("probe %d", a.Attempt)
+	case Reach:
+		return fmt.Sprintf("reach %d of %s", a.Attempt, short(a.Of))
 	case Transition:
 		return fmt.Sprintf("%v to %v, %v", a.From, a.To, a.Reason)
 	case Report:
@@ -408,6 +447,8 @@ func reportWord(k ReportKind) string {
 		return "answered"
 	case OwnAddress:
 		return "own address"
+	case Deaf:
+		return "deaf"
 	case Undone:
 		return "undone"
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -119,9 +120,12 @@ func TestDrainOfOneVIPOfTwo(t *testing.T) {
 	if to == from {
 		s.t.Errorf("%s holds the drained VIP", from)
 	}
-	if v := s.group(from, "second"); v.State != agent.StateDrained {
-		s.t.Errorf("the drained VIP is %s on %s", v.State, from)
-	}
+	s.await("the drained VIP to be drained", func() error {
+		if v := s.group(from, "second"); v.State != agent.StateDrained {
+			return fmt.Errorf("it is %s on %s", v.State, from)
+		}
+		return nil
+	})
 	s.settleOn(first)
 	s.unbroken(since)
 

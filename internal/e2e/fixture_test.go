@@ -59,7 +59,7 @@ func open(t *testing.T, with setup) *stage {
 	if with.vips == nil {
 		with.vips = []netip.Addr{lab.VIP4()}
 	}
-	v := &vipd{Vipd: daemon.Vipd{Binary: vipdBinary()}, config: with.config, configs: map[string]config{}}
+	v := &vipd{Vipd: daemon.Vipd{Binary: labtest.Vipd()}, config: with.config, configs: map[string]config{}}
 	c := &cast{vipd: v, guests: with.guests, before: with.before, prepared: map[*lab.Host]bool{}}
 	s, err := scene.Open(labtest.Context(t, patience), scene.Options{
 		Daemon: c, Viplab: viplab, Hosts: with.hosts, VIPs: with.vips,

@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/mdlayher/ndp"
 
 	"github.com/vipd/vipd/internal/lab"
 	"github.com/vipd/vipd/internal/lab/scene"
@@ -42,10 +45,18 @@ func TestPackets(t *testing.T) {
 	}
 	s.must(capture.Stop())
 
+	solicited, err := ndp.SolicitedNodeMulticast(lab.VIP6())
+	s.must(err)
 	for _, sent := range []string{
 		"vrrp && ip.dst == 224.0.0.18", "vrrp && ipv6.dst == ff02::12",
 		"arp.isgratuitous && arp.opcode == 1", "arp.isgratuitous && arp.opcode == 2",
 		"icmpv6.type == 136 && icmpv6.nd.na.flag.s == 0 && icmpv6.nd.na.flag.o == 1",
+		// The questions before the first claim: an ARP probe (RFC 5227 2.1.1), and a
+		// solicitation to the solicited-node group (RFC 4861 4.3) that is not
+		// duplicate address detection.
+		fmt.Sprintf("eth.dst == ff:ff:ff:ff:ff:ff && arp.opcode == 1 && arp.src.proto_ipv4 == 0.0.0.0 && arp.dst.hw_mac == 00:00:00:00:00:00 && "+
+			"arp.dst.proto_ipv4 == %s && eth.src == arp.src.hw_mac", lab.VIP4()),
+		fmt.Sprintf("icmpv6.type == 135 && icmpv6.nd.ns.target_address == %s && ipv6.dst == %s && ipv6.src != :: && icmpv6.opt.linkaddr == eth.src", lab.VIP6(), solicited),
 	} {
 		s.seen(capture, sent, withoutPseudoHeader)
 	}

@@ -27,7 +27,7 @@ func TestPartitionHeals(t *testing.T) {
 		if winner == loser {
 			s.t.Fatalf("%s owns the VIP although a higher address claimed it too", winner)
 		}
-		s.unbroken(s.firstClaim(winner, since))
+		s.unbroken(since)
 	})
 	s.part("the client knew only the winner: it notices nothing", func(s *stage) {
 		s.makeOwner(loser)

@@ -36,7 +36,7 @@ func TestPreemption(t *testing.T) {
 		from := time.Now()
 		s.reload(preferred, preferring(", preempt: always"))
 		s.awaitState(preferred, agent.StateOwner, election.HigherPriority)
-		s.awaitState(other, agent.StateBackup, election.HigherPriority)
+		s.gaveUp(other, agent.StateBackup, election.HigherPriority)
 		s.settleOn(preferred)
 		s.unbroken(s.firstClaim(preferred, from))
 	})

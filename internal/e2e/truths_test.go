@@ -155,8 +155,27 @@ func (s *stage) histories() map[string][]agent.Entry {
 // the successor may have had.
 func (s *stage) moved(o scene.Outcome, left agent.State, because election.Reason, taken ...election.Reason) {
 	s.t.Helper()
-	s.awaitState(o.Owner, left, because)
+	if left == agent.StateFault {
+		s.awaitState(o.Owner, left, because)
+	} else {
+		s.gaveUp(o.Owner, left, because)
+	}
 	s.awaitGroup(o.Successor, fmt.Sprintf("owner (%v)", taken), func(v agent.VIPStatus) bool {
 		return v.State == agent.StateOwner && slices.Contains(taken, v.Reason)
 	})
+}
+
+// gaveUp waits until a former owner carries no connections any more, and wants it
+// to have given the VIP up for a reason.
+func (s *stage) gaveUp(h *lab.Host, left agent.State, because election.Reason) {
+	s.t.Helper()
+	s.awaitState(h, left, election.HandoverEnded)
+	past := s.histories()[h.Name]
+	last := len(past) - 1
+	for last >= 0 && past[last].From != agent.StateOwner {
+		last--
+	}
+	if last < 0 || past[last].To != agent.StateHandover || past[last].Reason != because {
+		s.t.Errorf("%s gave the VIP up otherwise than by %s: %+v", h, because, past)
+	}
 }

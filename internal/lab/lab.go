@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
@@ -29,11 +30,14 @@ type Lab struct {
 	Client *Host
 	// Router and Remote are nil unless asked for. Remote reaches the segment through Router only.
 	Router, Remote *Host
+	// Pods are what AddPod made.
+	Pods []*Host
 	// Switch is the namespace of the bridge; its interface br0 sees each forwarded frame.
 	Switch *Host
 	// Dir holds logs and captures.
 	Dir string
 
+	prefix  string // of the namespaces' names
 	guard   *guard
 	ownsDir bool
 
@@ -82,7 +86,7 @@ func (l *Lab) build(opts Options) error {
 	if err != nil {
 		return err
 	}
-	l.guard = guard
+	l.guard, l.prefix = guard, prefix
 	return l.wire(prefix, opts)
 }
 
@@ -125,7 +129,7 @@ func (l *Lab) Close() error {
 // all returns every namespace of the lab that exists so far.
 func (l *Lab) all() []*Host {
 	var hosts []*Host
-	for _, h := range append([]*Host{l.Switch, l.Client, l.Router, l.Remote}, l.Hosts...) {
+	for _, h := range slices.Concat([]*Host{l.Switch, l.Client, l.Router, l.Remote}, l.Hosts, l.Pods) {
 		if h != nil {
 			hosts = append(hosts, h)
 		}

@@ -34,6 +34,28 @@ func TestEveryHostReachesEveryOther(t *testing.T) {
 	}
 }
 
+// A pod's packets bear its host's address, so that hosts answer without a route to
+// pods.
+func TestPodsReachEverybody(t *testing.T) {
+	l := labtest.New(t, lab.Options{Hosts: 2, Router: true}, "ping")
+	for _, h := range l.Hosts {
+		pod, err := l.AddPod(labtest.Context(t, patience), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []*lab.Host{l.Hosts[0], l.Hosts[1], l.Client, l.Remote} {
+			for _, addr := range []netip.Addr{to.Addr4, to.Addr6} {
+				if err := ping(t, pod, addr.String()); err != nil {
+					t.Errorf("%s to %s: %v", pod, to, err)
+				}
+			}
+		}
+	}
+	if _, err := l.AddPod(labtest.Context(t, patience), l.Client); err == nil {
+		t.Error("the client got a pod")
+	}
+}
+
 func TestTwoLabsDoNotMeet(t *testing.T) {
 	a := labtest.New(t, lab.Options{Hosts: 2}, "ping")
 	b := labtest.New(t, lab.Options{Hosts: 1})

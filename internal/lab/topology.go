@@ -244,7 +244,7 @@ func defaultRoute(ns *namespace, gateway subnet) error {
 
 // plugged returns the hosts that have a port at the switch.
 func (l *Lab) plugged() []*Host {
-	return slices.DeleteFunc(l.all(), func(h *Host) bool { return h == l.Switch || h == l.Remote })
+	return slices.DeleteFunc(l.all(), func(h *Host) bool { return h == l.Switch || h == l.Remote || slices.Contains(l.Pods, h) })
 }
 
 // awaitCable waits until the cable of a host whose port is up works. The

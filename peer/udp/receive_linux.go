@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vipd/vipd/internal/dontwait"
 	"github.com/vipd/vipd/peer"
 )
 
@@ -42,9 +46,9 @@ func (s *Socket) Run(ctx context.Context) error {
 		_ = s.conn.SetReadDeadline(time.Now())
 	})
 	defer stop()
-	r := reader{control: make([]byte, controlSize)}
+	r := newReader()
 	for l := s.vacant(ctx); l != nil; l = s.vacant(ctx) {
-		err := s.fill(ctx, &r, l)
+		err := s.fill(ctx, r, l)
 		if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
 			return nil
 		}
@@ -58,8 +62,40 @@ func (s *Socket) Run(ctx context.Context) error {
 
 // reader is what Run keeps between datagrams.
 type reader struct {
-	control []byte
-	pace    pace
+	pace pace
+
+	from    unix.RawSockaddrInet6 // or RawSockaddrInet4, which is shorter
+	into    unix.Iovec
+	control [controlSize]byte
+	message unix.Msghdr
+	length  int
+	errno   unix.Errno
+	// read does the system call. It is made once: a closure made for each call
+	// would be garbage.
+	read func(fd uintptr) bool
+}
+
+func newReader() *reader {
+	r := &reader{}
+	r.message.Name = (*byte)(unsafe.Pointer(&r.from)) //nolint:gosec // a system call
+	r.message.Iov = &r.into
+	r.message.SetIovlen(1)
+	r.message.Control = &r.control[0]
+	r.read = func(fd uintptr) bool {
+		r.message.Namelen = unix.SizeofSockaddrInet6
+		r.message.SetControllen(controlSize)
+		r.length, r.errno = dontwait.Receive(fd, &r.message)
+		return r.errno != unix.EAGAIN
+	}
+	return r
+}
+
+// source is the address of the datagram's sender.
+func (r *reader) source() netip.Addr {
+	if r.from.Family == unix.AF_INET6 {
+		return netip.AddrFrom16(r.from.Addr)
+	}
+	return netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&r.from)).Addr) //nolint:gosec // what the family says
 }
 
 // fill reads the next datagram that is not too long into l, at the pace.
@@ -69,7 +105,7 @@ func (s *Socket) fill(ctx context.Context, r *reader, l *letter) error {
 			return err
 		}
 		var err error
-		if whole, err = s.read(l, r.control); err != nil {
+		if whole, err = s.read(l, r); err != nil {
 			return err
 		}
 	}
@@ -105,17 +141,21 @@ func (s *Socket) rest(ctx context.Context, d time.Duration) error {
 }
 
 // read reads one datagram into l and reports whether it is whole.
-func (s *Socket) read(l *letter, control []byte) (whole bool, err error) {
-	n, controls, _, from, err := s.conn.ReadMsgUDPAddrPort(l.bytes[:], control)
-	if err != nil {
+func (s *Socket) read(l *letter, r *reader) (whole bool, err error) {
+	r.into.Base = &l.bytes[0]
+	r.into.SetLen(len(l.bytes))
+	if err := s.raw.Read(r.read); err != nil {
 		return false, err
 	}
-	if n > peer.MaxSize {
+	if r.errno != 0 {
+		return false, os.NewSyscallError("recvmsg", r.errno)
+	}
+	if r.length > peer.MaxSize {
 		s.oversized.Add(1)
 		return false, nil
 	}
-	l.src, l.length, l.hopLimit = from.Addr().WithZone(""), n, 0
-	return true, s.describe(l, control[:controls])
+	l.src, l.length, l.hopLimit = r.source(), r.length, 0
+	return true, s.describe(l, r.control[:r.message.Controllen])
 }
 
 // describe takes the hop limit and the kernel's count of drops out of the

@@ -87,7 +87,7 @@ func open(o Options) (*Socket, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	s := &Socket{conn: conn, raw: raw, link: link, port: o.Port, ipv6: o.IPv6, closed: make(chan struct{}), inbox: newInbox(o.Ready)}
-	s.out.prepare(link.Index, o.IPv6)
+	s.out.prepare(link.Index, o.Port, o.IPv6)
 	return s, nil
 }
 

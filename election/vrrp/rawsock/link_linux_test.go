@@ -3,6 +3,8 @@ package rawsock
 import (
 	"errors"
 	"testing"
+
+	"github.com/vipd/vipd/internal/dontwait"
 )
 
 func TestInterfaceDeletedAndMadeAnew(t *testing.T) {
@@ -40,7 +42,7 @@ func TestInterfaceDeletedAndMadeAnew(t *testing.T) {
 				t.Errorf("error %v, want %v", err, ErrInterfaceGone)
 			}
 			must(t, b.in.raw.Control(func(fd uintptr) {
-				if readable(fd) {
+				if dontwait.Readable(fd) {
 					t.Error("the dead socket goes on reading as ready")
 				}
 			}))

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vipd/vipd/election/vrrp"
+	"github.com/vipd/vipd/internal/dontwait"
 )
 
 // receiveBuffer is asked of the kernel, in bytes; it counts whole network
@@ -31,11 +32,13 @@ type receiver struct {
 
 	// read does the system call into the fields below. It is made once: a
 	// closure made for each call would be garbage.
-	read   func(fd uintptr)
-	buffer [maxDatagram]byte
-	length int
-	from   unix.RawSockaddrLinklayer
-	errno  unix.Errno
+	read    func(fd uintptr)
+	buffer  [maxDatagram]byte
+	from    unix.RawSockaddrLinklayer
+	into    unix.Iovec
+	message unix.Msghdr
+	length  int
+	errno   unix.Errno
 
 	// down: the interface went down and nothing was received since.
 	down bool
@@ -67,7 +70,7 @@ func newReceiver(link *net.Interface, ipv6 bool, ready chan struct{}) (*receiver
 		return nil, errors.Join(err, conn.Close())
 	}
 	r := &receiver{name: link.Name, ipv6: ipv6, conn: conn, raw: raw, readiness: newReadiness(ready)}
-	r.read = r.readOne
+	r.prepare()
 	if err := r.enlargeBuffer(); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -89,6 +92,16 @@ func (r *receiver) enlargeBuffer() error {
 	return os.NewSyscallError("setsockopt receive buffer", err)
 }
 
+// prepare points the message at what it is read into.
+func (r *receiver) prepare() {
+	r.read = r.readOne
+	r.into.Base = &r.buffer[0]
+	r.into.SetLen(len(r.buffer))
+	r.message.Name = (*byte)(unsafe.Pointer(&r.from)) //nolint:gosec // a system call
+	r.message.Iov = &r.into
+	r.message.SetIovlen(1)
+}
+
 func (r *receiver) receive(f *vrrp.Frame) bool {
 	for r.broken == nil {
 		if err := r.raw.Control(r.read); err != nil {
@@ -100,7 +113,6 @@ func (r *receiver) receive(f *vrrp.Frame) bool {
 			if r.accept(f) {
 				return true
 			}
-		case unix.EINTR:
 		case unix.EAGAIN:
 			r.rearm()
 			return false
@@ -110,21 +122,17 @@ func (r *receiver) receive(f *vrrp.Frame) bool {
 			r.down = true
 		default:
 			// Not re-armed: an error that stays would have the loop spin.
-			r.broken = os.NewSyscallError("recvfrom", r.errno)
+			r.broken = os.NewSyscallError("recvmsg", r.errno)
 		}
 	}
 	return false
 }
 
-// readOne takes one packet off the queue. unix.Recvfrom would allocate the
-// sender's address. MSG_TRUNC asks for the packet's real length (packet(7)).
+// readOne takes one packet off the queue. unix.Recvmsg would allocate the
+// sender's address.
 func (r *receiver) readOne(fd uintptr) {
-	size := uint32(unsafe.Sizeof(r.from))
-	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, fd,
-		uintptr(unsafe.Pointer(&r.buffer[0])), uintptr(len(r.buffer)), //nolint:gosec // see above
-		unix.MSG_DONTWAIT|unix.MSG_TRUNC,
-		uintptr(unsafe.Pointer(&r.from)), uintptr(unsafe.Pointer(&size))) //nolint:gosec // see above
-	r.length, r.errno = int(n), errno
+	r.message.Namelen = unix.SizeofSockaddrLinklayer
+	r.length, r.errno = dontwait.Receive(fd, &r.message)
 }
 
 // accept decodes the packet just read, or counts it as discarded.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/vipd/vipd/internal/dontwait"
 )
 
 // Ready gets a value when Receive may have frames or an error to note, while
@@ -24,7 +24,7 @@ func (r *receiver) run(ctx context.Context) error {
 		_ = r.conn.SetReadDeadline(time.Now())
 	})
 	defer stop()
-	err := r.watch(ctx, func() error { return r.raw.Read(readable) })
+	err := r.watch(ctx, func() error { return r.raw.Read(dontwait.Readable) })
 	if err == nil || r.ended(ctx) {
 		return nil
 	}
@@ -39,12 +39,4 @@ func (r *receiver) ended(ctx context.Context) bool {
 	default:
 		return ctx.Err() != nil
 	}
-}
-
-// readable reports whether a packet or an error waits, without taking it. If
-// that cannot be told, the loop had better look.
-func readable(fd uintptr) bool {
-	set := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(set[:], 0)
-	return n > 0 || err != nil
 }

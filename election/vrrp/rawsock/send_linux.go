@@ -7,8 +7,11 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/internal/dontwait"
 )
 
 // priorityControl is TC_PRIO_CONTROL of linux/pkt_sched.h: the host's own queue
@@ -33,12 +36,12 @@ type sender struct {
 	// write does the system call with the fields below. It is made once: a
 	// closure made for each call would be garbage.
 	write   func(fd uintptr)
-	to      unix.Sockaddr // &to4 or &to6
-	to4     unix.SockaddrInet4
-	to6     unix.SockaddrInet6
+	message unix.Msghdr
+	to4     unix.RawSockaddrInet4
+	to6     unix.RawSockaddrInet6
 	control []byte // one control message, the packet's interface and source
 	source  []byte // the source's place in it
-	payload []byte
+	payload unix.Iovec
 	err     error
 }
 
@@ -124,23 +127,30 @@ func (s *sender) prepare() {
 	s.write = s.writeOne
 	data := unix.CmsgLen(0)
 	if s.ipv6 {
-		s.to = &s.to6
-		s.control = unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(s.index)}) //nolint:gosec // the kernel gives indexes of 31 bits
+		s.to6.Family = unix.AF_INET6
+		s.message.Name, s.message.Namelen = (*byte)(unsafe.Pointer(&s.to6)), unix.SizeofSockaddrInet6 //nolint:gosec // a system call
+		s.control = unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(s.index)})                       //nolint:gosec // the kernel gives indexes of 31 bits
 		s.source = s.control[data:][:16]
-		return
+	} else {
+		s.to4.Family = unix.AF_INET
+		s.message.Name, s.message.Namelen = (*byte)(unsafe.Pointer(&s.to4)), unix.SizeofSockaddrInet4 //nolint:gosec // a system call
+		s.control = unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(s.index)})                        //nolint:gosec // the kernel gives indexes of 31 bits
+		s.source = s.control[data+4:][:4]
 	}
-	s.to = &s.to4
-	s.control = unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(s.index)}) //nolint:gosec // the kernel gives indexes of 31 bits
-	s.source = s.control[data+4:][:4]
+	s.message.Control = &s.control[0]
+	s.message.SetControllen(len(s.control))
+	s.message.Iov = &s.payload
+	s.message.SetIovlen(1)
 }
 
 func (s *sender) send(src, dst netip.Addr, payload []byte) error {
 	if err := s.address(src, dst); err != nil {
 		return sendError(src, dst, s.name, err)
 	}
-	s.payload = payload
+	s.payload.Base = unsafe.SliceData(payload) //nolint:gosec // a system call
+	s.payload.SetLen(len(payload))
 	err := s.raw.Control(s.write)
-	s.payload = nil
+	s.payload.Base = nil
 	if err == nil {
 		err = s.err
 	}
@@ -171,13 +181,7 @@ func (s *sender) address(src, dst netip.Addr) error {
 }
 
 func (s *sender) writeOne(fd uintptr) {
-	for {
-		_, err := unix.SendmsgN(int(fd), s.payload, s.control, s.to, unix.MSG_DONTWAIT)
-		if err != unix.EINTR {
-			s.err = os.NewSyscallError("sendmsg", err)
-			return
-		}
-	}
+	s.err = os.NewSyscallError("sendmsg", dontwait.Send(fd, &s.message))
 }
 
 func sendError(src, dst netip.Addr, link string, err error) error {

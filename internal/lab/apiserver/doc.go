@@ -5,6 +5,7 @@
 //	/livez, /readyz   as kube-apiserver does
 //	/whoami           the node's name: a request
 //	/stream           a line "NODE N" each 10 ms without end: a watch
+//	/sink             takes all that is sent: an upload
 //
 // The same port answers plain HTTP too. kube-apiserver does not, but 500 fresh
 // TLS connections a second, each with its handshake, would load a small machine

@@ -72,6 +72,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, h.node)
 	case "/stream":
 		h.stream(w, r)
+	case "/sink":
+		_, _ = io.Copy(io.Discard, r.Body) // ends with the client
 	case "/readyz":
 		probe(w, mode, mode == Unready || mode == Unwell || stopping)
 	case "/livez":

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vipd/vipd/internal/lab"
 )
@@ -30,6 +31,8 @@ type Program struct {
 	Port uint16
 	// VIPs are written into each certificate beside the node's own addresses.
 	VIPs []netip.Addr
+	// Tick is the time between two lines of a stream; zero means DefaultTick.
+	Tick time.Duration
 }
 
 // CertDir is where a host's certificates lie.
@@ -48,7 +51,7 @@ func (p Program) Start(ctx context.Context, h *lab.Host) (*Process, error) {
 	}
 	control := filepath.Join(dir, "control.sock")
 	proc, err := h.Start("apiserver", p.Viplab, "apiserver", "--listen", ":"+strconv.Itoa(int(p.Port)),
-		"--name", h.Name, "--cert-dir", dir, "--control", control)
+		"--name", h.Name, "--cert-dir", dir, "--control", control, "--tick", p.Tick.String())
 	if err != nil {
 		return nil, err
 	}

@@ -27,10 +27,12 @@ type Options struct {
 	Control string
 	// Grace is how long open connections are served after the listener closed.
 	Grace time.Duration
+	// Tick is the time between two lines of a stream; zero means DefaultTick.
+	Tick time.Duration
 }
 
-// streamTick is the time between two lines of a stream.
-const streamTick = 10 * time.Millisecond
+// DefaultTick is short enough to see a stall of a few milliseconds.
+const DefaultTick = 10 * time.Millisecond
 
 // Run serves until ctx ends, then stops gracefully. It prints "serving" once it
 // does.
@@ -50,7 +52,11 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer func() { _ = control.Close() }() // closed twice, as a rule
 
-	h := newHandler(opts.Node, streamTick)
+	tick := opts.Tick
+	if tick == 0 {
+		tick = DefaultTick
+	}
+	h := newHandler(opts.Node, tick)
 	open := newOpenConns()
 	secure := newServer(h)
 	secure.ConnState, secure.TLSConfig = open.track, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}

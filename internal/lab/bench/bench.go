@@ -34,17 +34,33 @@ type Options struct {
 	Runs int
 	// Idle is how long the daemons are watched while nothing happens.
 	Idle time.Duration
+	// Only names the parts to measure, of Parts; empty means all.
+	Only []string
 	// Progress gets a line for each thing done.
 	Progress io.Writer
+}
+
+// measures tells whether a part is to be measured.
+func (o Options) measures(part string) bool {
+	return len(o.Only) == 0 || slices.Contains(o.Only, part)
 }
 
 // Result is all that was measured of one subject.
 type Result struct {
 	Subject Subject
-	// Trials are in the order of trials().
+	// Trials are those measured, in the order of trials().
 	Trials []TrialResult
-	// Owner and Backup say what the daemons consumed when idle.
-	Owner, Backup Consumption
+	// Idle says what the daemons consumed while nothing happened; nil: that was
+	// not measured.
+	Idle *Idle
+}
+
+// Idle is what the owner's daemon and a backup's take.
+type Idle struct{ Owner, Backup Consumption }
+
+// worst is the more of each that one of the two takes.
+func (i Idle) worst() Consumption {
+	return Consumption{CPU: max(i.Owner.CPU, i.Backup.CPU), RSS: max(i.Owner.RSS, i.Backup.RSS)}
 }
 
 // TrialResult is one trial's runs.
@@ -67,6 +83,18 @@ type Consumption struct {
 
 // patience is how long a trial and its mending may each take.
 const patience = 30 * time.Second
+
+// idle is the name of the part in which nothing happens.
+const idle = "idle"
+
+// Parts are the names of all that is measured.
+func Parts() []string {
+	parts := []string{idle}
+	for _, t := range trials() {
+		parts = append(parts, t.Name)
+	}
+	return parts
+}
 
 // trials are what the benchmark repeats.
 func trials() []scene.Trial {
@@ -98,11 +126,17 @@ type bench struct {
 
 func (b *bench) measure(ctx context.Context) (Result, error) {
 	r := Result{Subject: b.subject}
-	var err error
-	if r.Owner, r.Backup, err = b.idle(ctx); err != nil {
-		return r, err
+	if b.opts.measures(idle) {
+		taken, err := b.idle(ctx)
+		if err != nil {
+			return r, err
+		}
+		r.Idle = &taken
 	}
 	for _, t := range trials() {
+		if !b.opts.measures(t.Name) {
+			continue
+		}
 		result := TrialResult{Name: t.Name}
 		for run := range b.opts.Runs {
 			if err := b.run(ctx, t, &result); err != nil {
@@ -164,13 +198,17 @@ func (b *bench) mend(ctx context.Context, o scene.Outcome) error {
 }
 
 // open sets the scene unless it stands.
-func (b *bench) open(ctx context.Context) error {
+func (b *bench) open(ctx context.Context) error { return b.openWith(ctx, scene.Options{}) }
+
+// openWith is open with further options.
+func (b *bench) openWith(ctx context.Context, opts scene.Options) error {
 	if b.scene != nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	s, err := scene.Open(ctx, scene.Options{Daemon: b.subject.Daemon, Viplab: b.opts.Viplab})
+	opts.Daemon, opts.Viplab = b.subject.Daemon, b.opts.Viplab
+	s, err := scene.Open(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -189,15 +227,15 @@ func (b *bench) close() error {
 
 // idle watches the owner and a backup while nothing happens but the client's
 // requests, which the daemons have no part in.
-func (b *bench) idle(ctx context.Context) (owner, backup Consumption, err error) {
+func (b *bench) idle(ctx context.Context) (Idle, error) {
 	if err := b.open(ctx); err != nil {
-		return owner, backup, err
+		return Idle{}, err
 	}
 	settling, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	host, err := b.scene.Settle(settling)
 	if err != nil {
-		return owner, backup, err
+		return Idle{}, err
 	}
 	other := b.scene.Lab.Hosts[0]
 	if other == host {
@@ -206,22 +244,22 @@ func (b *bench) idle(ctx context.Context) (owner, backup Consumption, err error)
 	watched := []*lab.Proc{b.scene.Process(host), b.scene.Process(other)}
 	before, err := usages(watched)
 	if err != nil {
-		return owner, backup, err
+		return Idle{}, err
 	}
 	begin := time.Now()
 	select {
 	case <-ctx.Done():
-		return owner, backup, ctx.Err()
+		return Idle{}, ctx.Err()
 	case <-time.After(b.opts.Idle):
 	}
 	after, err := usages(watched)
 	if err != nil {
-		return owner, backup, err
+		return Idle{}, err
 	}
 	took := time.Since(begin)
-	owner, backup = consumption(before[0], after[0], took), consumption(before[1], after[1], took)
-	b.progress("idle: owner %s, backup %s", owner, backup)
-	return owner, backup, nil
+	taken := Idle{Owner: consumption(before[0], after[0], took), Backup: consumption(before[1], after[1], took)}
+	b.progress("idle: owner %s, backup %s", taken.Owner, taken.Backup)
+	return taken, nil
 }
 
 func usages(procs []*lab.Proc) ([]lab.Usage, error) {

@@ -40,7 +40,7 @@ func TestMedian(t *testing.T) {
 
 // result has the same outages in each trial.
 func result(s Subject, outages []time.Duration, cpu, rss float64) Result {
-	r := Result{Subject: s, Owner: Consumption{cpu, uint64(rss)}, Backup: Consumption{cpu / 2, uint64(rss)}}
+	r := Result{Subject: s, Idle: &Idle{Owner: Consumption{cpu, uint64(rss)}, Backup: Consumption{cpu / 2, uint64(rss)}}}
 	for _, t := range trials() {
 		r.Trials = append(r.Trials, TrialResult{Name: t.Name, Outages: outages})
 	}
@@ -61,8 +61,8 @@ func TestPrint(t *testing.T) {
 	results := []Result{other, result(vipdAt(100*time.Millisecond), ms(250, 240, 90), 0.25, 20e6)}
 	results[1].Trials[0].Late = 7 * time.Millisecond
 	var out strings.Builder
-	if err := Print(&out, results); err != nil {
-		t.Fatal(err)
+	if err := Print(&out, results); !errors.Is(err, ErrMissed) || err.Error() != "vipd misses 1 of 7 targets" {
+		t.Errorf("error %v", err)
 	}
 	want := `| outage in ms, median/max       | cable cut | silent cut         | planned stop | API server killed | idle CPU, owner/backup | RSS, owner/backup |
 |--------------------------------|-----------|--------------------|--------------|-------------------|------------------------|-------------------|
@@ -102,8 +102,11 @@ func TestTargets(t *testing.T) {
 			[]string{"vipd, as it comes: cable cut, median at most 350 ms"}},
 		{"one request lost in one planned stop", asItComes(func(r *Result) { r.Trials[2].FailedAfterAnnounced = 1 }),
 			[]string{"vipd, as it comes: at a planned stop no new connection fails after the announcement"}},
-		{"too busy", asItComes(func(r *Result) { r.Owner.CPU = 0.51 }), []string{"vipd, as it comes: idle CPU at most 0.5 %"}},
-		{"too large", asItComes(func(r *Result) { r.Owner.RSS = 41e6 }), []string{"vipd, as it comes: RSS at most 40 MB"}},
+		{"too busy", asItComes(func(r *Result) { r.Idle.Owner.CPU = 0.51 }), []string{"vipd, as it comes: idle CPU at most 0.5 %"}},
+		{"a backup too busy", asItComes(func(r *Result) { r.Idle.Backup.CPU = 0.51 }), []string{"vipd, as it comes: idle CPU at most 0.5 %"}},
+		{"too large", asItComes(func(r *Result) { r.Idle.Owner.RSS = 41e6 }), []string{"vipd, as it comes: RSS at most 40 MB"}},
+		{"a backup too large", asItComes(func(r *Result) { r.Idle.Backup.RSS = 41e6 }), []string{"vipd, as it comes: RSS at most 40 MB"}},
+		{"what was not measured is not missed", asItComes(func(r *Result) { r.Idle, r.Trials = nil, nil }), nil},
 		{"10 ms: slower than 40 ms", []Result{result(vipdAt(10*time.Millisecond), ms(41), 3, 20e6)},
 			[]string{"vipd, adverts each 10ms: cable cut, median at most 40 ms"}},
 		{"within the client's resolution of another's result", []Result{
@@ -131,6 +134,48 @@ func TestTargets(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.missed, missed); diff != "" {
 				t.Errorf("missed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPrintOfOnePart(t *testing.T) {
+	idle := result(vipdAt(0), nil, 0.4, 20e6)
+	idle.Trials = nil
+	var out strings.Builder
+	if err := Print(&out, []Result{idle}); err != nil {
+		t.Fatal(err)
+	}
+	want := `| outage in ms, median/max | idle CPU, owner/backup | RSS, owner/backup |
+|--------------------------|------------------------|-------------------|
+| vipd, as it comes        | 0.40/0.20 %            | 20.0/20.0 MB      |
+
+✓ vipd, as it comes: idle CPU at most 0.5 %: 0.40 %
+✓ vipd, as it comes: RSS at most 40 MB: 20.0 MB
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestPartsToMeasure(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		only []string
+		want []string
+	}{
+		{"all unless some are named", nil, Parts()},
+		{"those named", []string{"idle", "cable cut"}, []string{"idle", "cable cut"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, part := range Parts() {
+				if (Options{Only: tt.only}).measures(part) {
+					got = append(got, part)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 // Print writes the results as a table in Markdown that reads well as plain
-// text, and below it whether vipd meets its targets.
+// text, and below it whether vipd meets its targets; one that is missed is an
+// error that wraps [ErrMissed].
 func Print(w io.Writer, results []Result) error {
 	if len(results) == 0 {
 		return nil
@@ -20,7 +21,9 @@ func Print(w io.Writer, results []Result) error {
 	for _, t := range results[0].Trials {
 		header = append(header, t.Name)
 	}
-	header = append(header, "idle CPU, owner/backup", "RSS, owner/backup")
+	if results[0].Idle != nil {
+		header = append(header, "idle CPU, owner/backup", "RSS, owner/backup")
+	}
 	rows := [][]string{header}
 	var late time.Duration
 	for _, r := range results {
@@ -29,18 +32,27 @@ func Print(w io.Writer, results []Result) error {
 			row = append(row, cell(t))
 			late = max(late, t.Late)
 		}
-		row = append(row, fmt.Sprintf("%.2f/%.2f %%", r.Owner.CPU, r.Backup.CPU),
-			fmt.Sprintf("%.1f/%.1f MB", float64(r.Owner.RSS)/1e6, float64(r.Backup.RSS)/1e6))
+		if r.Idle != nil {
+			owner, backup := r.Idle.Owner, r.Idle.Backup
+			row = append(row, fmt.Sprintf("%.2f/%.2f %%", owner.CPU, backup.CPU),
+				fmt.Sprintf("%.1f/%.1f MB", float64(owner.RSS)/1e6, float64(backup.RSS)/1e6))
+		}
 		rows = append(rows, row)
 	}
 	var b strings.Builder
 	b.WriteString(table(rows))
-	fmt.Fprintf(&b, "\nThe client opens a new connection each 2 ms; it was late by %s ms at most.\n\n", whole(late))
-	for _, t := range judge(results) {
+	b.WriteString("\n")
+	if len(results[0].Trials) > 0 {
+		fmt.Fprintf(&b, "The client opens a new connection each 2 ms; it was late by %s ms at most.\n\n", whole(late))
+	}
+	targets := judge(results)
+	for _, t := range targets {
 		b.WriteString(t.String())
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	return missed(targets)
 }
 
 // cell is a trial's runs in a few characters.
@@ -59,6 +71,13 @@ func cell(t TrialResult) string {
 func whole(d time.Duration) string {
 	return strconv.FormatInt(d.Round(time.Millisecond).Milliseconds(), 10)
 }
+
+// Table sets rows, the first being the header, as Markdown that reads well as
+// plain text.
+func Table(rows [][]string) string { return table(rows) }
+
+// Mark is a target that was met or missed, as a line.
+func Mark(met bool, text, got string) string { return target{text, got, met}.String() }
 
 // table sets rows, the first being the header, with columns of equal width.
 func table(rows [][]string) string {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,14 +14,16 @@ import (
 	"github.com/vipd/vipd/internal/lab"
 )
 
-// Keepalived is keepalived with VRRPv3, as keepalived.conf(5) describes it, in
+// Keepalived is keepalived, as keepalived.conf(5) describes it, in
 // the settings that serve it best here: no preemption, and a check each second, the shortest
 // interval it knows, whose first failure counts.
 type Keepalived struct {
 	// Viplab is the path of a program with the subcommand check; without it the
 	// API server is not checked.
 	Viplab string
-	// Interval between adverts, in steps of 10 ms.
+	// Version of the adverts; 0 means 3.
+	Version int
+	// Interval between adverts, in steps of 10 ms; version 2: whole seconds.
 	Interval time.Duration
 	// Priority of a host, 1 to 254; nil gives 250, 190, 130 and so on: far enough
 	// apart that even at 10 ms two hosts do not take over at once. The winner of
@@ -65,7 +68,7 @@ func (k Keepalived) Start(h *lab.Host, s Service) (*lab.Proc, error) {
 
 func (k Keepalived) config(h *lab.Host, s Service) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "global_defs {\n router_id %s\n vrrp_version 3\n script_user root\n}\n", h)
+	fmt.Fprintf(&b, "global_defs {\n router_id %s\n vrrp_version %d\n script_user root\n}\n", h, cmp.Or(k.Version, 3))
 	if k.Viplab != "" {
 		fmt.Fprintf(&b, "vrrp_script apiserver {\n script \"%s check --ca %s https://127.0.0.1:%d/readyz\"\n", k.Viplab, s.CAFile(h), s.Port)
 		b.WriteString(" interval 1\n timeout 1\n rise 1\n fall 1\n}\n")

@@ -51,7 +51,7 @@ func New(t testing.TB, opts lab.Options, programs ...string) *lab.Lab {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			showLogs(t, l)
+			ShowLogs(t, l)
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)
@@ -86,8 +86,8 @@ func Require(t testing.TB, programs ...string) {
 	}
 }
 
-// showLogs prints the last 4 kB that each process wrote.
-func showLogs(t testing.TB, l *lab.Lab) {
+// ShowLogs prints the last 4 kB that each process wrote.
+func ShowLogs(t testing.TB, l *lab.Lab) {
 	const shown = 4096
 	for _, p := range l.Processes() {
 		log := p.Log()

@@ -37,8 +37,14 @@ type Options struct {
 	VIPs []netip.Addr
 	// Every is the time between two of the client's requests; zero means 2 ms.
 	Every time.Duration
-	// Streams is how many long streams the client keeps open.
+	// Timeout is how long each of them may take; zero means measure's default.
+	Timeout time.Duration
+	// Streams is how many long streams the client keeps open, Tick the time between
+	// two lines of one; zero means apiserver.DefaultTick.
 	Streams int
+	Tick    time.Duration
+	// Routed puts the client behind a router.
+	Routed bool
 	// Dir keeps logs; empty means a temporary directory that Close removes.
 	Dir string
 }
@@ -79,12 +85,12 @@ func prepare(opts Options) (*Scene, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := lab.New(lab.Options{Hosts: opts.Hosts, Dir: opts.Dir})
+	l, err := lab.New(lab.Options{Hosts: opts.Hosts, Router: opts.Routed, Dir: opts.Dir})
 	if err != nil {
 		return nil, err
 	}
 	const port = 6443
-	servers := apiserver.Program{Viplab: opts.Viplab, CA: ca, Port: port, VIPs: opts.VIPs}
+	servers := apiserver.Program{Viplab: opts.Viplab, CA: ca, Port: port, VIPs: opts.VIPs, Tick: opts.Tick}
 	return &Scene{
 		Lab:     l,
 		Daemon:  opts.Daemon,
@@ -106,6 +112,9 @@ func (s *Scene) start(ctx context.Context, opts Options) error {
 	if opts.Every != 0 {
 		measuring.Every = opts.Every
 	}
+	if opts.Timeout != 0 {
+		measuring.Timeout = opts.Timeout
+	}
 	measuring.CAFile = s.servers.CAFile(s.Lab.Hosts[0])
 	for _, h := range s.Lab.Hosts {
 		if err := s.StartAPIServer(ctx, h); err != nil {
@@ -116,7 +125,11 @@ func (s *Scene) start(ctx context.Context, opts Options) error {
 		}
 		measuring.Controls = append(measuring.Controls, netip.AddrPortFrom(sameFamily(h, target.Addr()), s.service.Port))
 	}
-	if s.Client, err = measure.Start(ctx, s.Lab.Client, opts.Viplab, measuring); err != nil {
+	from := s.Lab.Client
+	if opts.Routed {
+		from = s.Lab.Remote
+	}
+	if s.Client, err = measure.Start(ctx, from, opts.Viplab, measuring); err != nil {
 		return err
 	}
 	_, err = s.Settle(ctx)

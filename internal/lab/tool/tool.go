@@ -56,6 +56,7 @@ func apiserverCommand() *cobra.Command {
 	f.StringVar(&opts.Node, "name", "", "the node's name, the answer to /whoami")
 	f.StringVar(&opts.CertDir, "cert-dir", "", "directory of apiserver.crt and apiserver.key")
 	f.StringVar(&opts.Control, "control", "", "path of the socket that sets the mode")
+	f.DurationVar(&opts.Tick, "tick", apiserver.DefaultTick, "time between two lines of a stream")
 	f.DurationVar(&opts.Grace, "grace", 20*time.Second, "how long open connections are served after SIGTERM")
 	return cmd
 }
