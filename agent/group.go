@@ -121,6 +121,7 @@ func (a *Agent) addGroup(now time.Time, v config.VIP) *group {
 	g.route.configure(a.config.BGP)
 	g.announcements = announcements{burst: v.GARP.Burst, refresh: v.GARP.Refresh}
 	g.fitness = newFitness(now, v)
+	g.route.judge(now, g.fitness.healthy())
 	a.groups = append(a.groups, g)
 	if _, ok := a.drained[v.Name]; ok {
 		g.off = true

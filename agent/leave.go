@@ -19,10 +19,9 @@ const (
 
 // Paths finds out whether others serve.
 type Paths interface {
-	// Prove asks for the group's service by the network, as a client elsewhere
-	// would, from the given address of this node. nil: a node other than this one
-	// served.
-	Prove(ctx context.Context, v config.VIP, from netip.Addr) error
+	// Prove asks for the group's service by the ways to the given routers, as a
+	// client elsewhere would. nil: a node other than this one served.
+	Prove(ctx context.Context, v config.VIP, routers []netip.Addr) error
 }
 
 // pathProved is the outcome of a look for another path.
@@ -66,11 +65,15 @@ func (g *group) seekPath(now time.Time) {
 		return
 	}
 	p.asking, p.askAt = true, time.Time{}
-	a, v, number, from := g.agent, g.cfg, p.number, g.own
+	a, v, number := g.agent, g.cfg, p.number
+	routers := make([]netip.Addr, 0, len(a.config.BGP.Neighbors))
+	for _, n := range a.config.BGP.Neighbors {
+		routers = append(routers, n.Address)
+	}
 	a.spawn(func(ctx context.Context) {
 		bounded, cancel := context.WithTimeout(ctx, pathPatience)
 		defer cancel()
-		err := a.edges.Paths.Prove(bounded, v, from)
+		err := a.edges.Paths.Prove(bounded, v, routers)
 		a.Post(ctx, pathProved{group: g, number: number, err: err})
 	})
 }

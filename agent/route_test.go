@@ -143,7 +143,7 @@ func (f *fabric) Want(w bgp.Wanted) {
 	}
 }
 
-func (f *fabric) Prove(context.Context, config.VIP, netip.Addr) error {
+func (f *fabric) Prove(context.Context, config.VIP, []netip.Addr) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.other

@@ -37,6 +37,9 @@ type announcing struct {
 	said       bgp.Wanted
 	sayAt      time.Time
 	generation uint64
+	// routerID is what is used where none is configured: one that was chosen
+	// stays, because another one begins all sessions anew.
+	routerID netip.Addr
 
 	state SpeakerChanged
 	// since is when each neighbour came to its state.
@@ -73,8 +76,11 @@ func (a *Agent) routesDeadline() time.Time { return a.announcing.sayAt }
 func (a *Agent) wantedRoutes(now time.Time) bgp.Wanted {
 	c := a.config.BGP
 	w := bgp.Wanted{ASN: c.ASN, RouterID: c.RouterID, Generation: a.announcing.generation}
+	if !a.announcing.routerID.IsValid() {
+		a.announcing.routerID = a.firstAddress()
+	}
 	if !w.RouterID.IsValid() {
-		w.RouterID = a.firstAddress()
+		w.RouterID = a.announcing.routerID
 	}
 	var ipv4, ipv6 bool
 	for _, g := range a.groups {

@@ -63,6 +63,10 @@ func NewSession(now time.Time, cfg Config, mine uint32, seed uint64) *Session {
 // State is the session's state.
 func (s *Session) State() State { return s.state }
 
+// RemoteState is the other side's state as it was last heard; Down when nothing
+// was for a detection time.
+func (s *Session) RemoteState() State { return s.remoteState }
+
 // Diagnostic is why the session left Up last.
 func (s *Session) Diagnostic() Diagnostic { return s.diagnostic }
 

@@ -221,7 +221,7 @@ func (s *Session) path(a announced, withdraw bool) (*api.Path, error) {
 	return apiutil.NewPath(nlri, withdraw, attributes, time.Now())
 }
 
-// standing reads the RIB.
+// standing reads the RIB, in the order of addresses.
 func (s *Session) standing() ([]announced, error) {
 	var all []announced
 	errs := make([]error, 0, 2)
@@ -235,6 +235,7 @@ func (s *Session) standing() ([]announced, error) {
 		})
 		errs = append(errs, err)
 	}
+	slices.SortFunc(all, func(a, b announced) int { return a.Prefix.Addr().Compare(b.Prefix.Addr()) })
 	return all, errors.Join(errs...)
 }
 

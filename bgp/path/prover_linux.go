@@ -28,8 +28,8 @@ type Question struct {
 	// From is this node's address there, of the VIP's family.
 	From netip.Addr
 	// URL is the path and scheme of a health check that tells whether the node is
-	// ready; nil: a connection will do.
-	URL *URL
+	// ready; the zero URL: a connection will do.
+	URL URL
 }
 
 // URL is a question of HTTP.
@@ -79,7 +79,7 @@ func (q Question) dialer() *net.Dialer {
 }
 
 func (q Question) ask(ctx context.Context) error {
-	if q.URL == nil {
+	if q.URL == (URL{}) {
 		conn, err := q.dialer().DialContext(ctx, "tcp", q.VIP.String())
 		if err != nil {
 			return err

@@ -51,8 +51,8 @@ type Way struct {
 
 // Sight is what a Watcher knows of a way.
 type Sight struct {
-	State      bfd.State
-	Diagnostic bfd.Diagnostic
+	State, Remote bfd.State
+	Diagnostic    bfd.Diagnostic
 	// Err is why the way is not watched.
 	Err error
 }

@@ -200,7 +200,8 @@ func (s *Speaker) Saw(neighbor netip.Addr, now Sight) {
 	s.mu.Lock()
 	before := s.sight[neighbor]
 	s.sight[neighbor] = now
-	if before.State == bfd.Up && now.State == bfd.Down {
+	// RFC 5882 4.2: what an operator took down is no loss.
+	if before.State == bfd.Up && now.State == bfd.Down && now.Remote != bfd.AdminDown {
 		s.lost = append(s.lost, loss{neighbor, "BFD: " + now.Diagnostic.String()})
 	}
 	s.mu.Unlock()

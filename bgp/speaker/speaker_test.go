@@ -268,7 +268,11 @@ func TestALostWayResetsTheSessionAndWithdrawsNothing(t *testing.T) {
 		d.say(wanted(), time.Second)
 		same(t, nil, w.told()) // never up is no loss
 		s.Saw(one(), Sight{State: bfd.Up})
-		s.Saw(one(), Sight{State: bfd.Down, Diagnostic: bfd.DetectionTimeExpired})
+		s.Saw(one(), Sight{State: bfd.Down, Remote: bfd.AdminDown, Diagnostic: bfd.NeighborSignaledDown})
+		d.say(wanted(), time.Second)
+		same(t, nil, w.told()) // RFC 5882 4.2
+		s.Saw(one(), Sight{State: bfd.Up})
+		s.Saw(one(), Sight{State: bfd.Down, Remote: bfd.Down, Diagnostic: bfd.DetectionTimeExpired})
 		d.say(wanted(), time.Second)
 		same(t, []string{"192.0.2.1: reset, BFD: nothing was heard for the detection time"}, w.told())
 	})

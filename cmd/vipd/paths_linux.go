@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/vipd/vipd/bgp/bfd/udp"
 	"github.com/vipd/vipd/bgp/path"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/flow"
@@ -17,26 +18,37 @@ import (
 // paths asks for VIPs through the routers.
 type paths struct{}
 
-// Prove asks for each address of the group, by the interface of the address that
-// this node speaks to routers from.
-func (paths) Prove(ctx context.Context, v config.VIP, from netip.Addr) error {
+// Prove asks for each address of the group, by each interface that leads to a
+// router.
+func (paths) Prove(ctx context.Context, v config.VIP, routers []netip.Addr) error {
 	prover := path.Prover{AcceptLocal: flow.AcceptLocal}
-	for _, vip := range v.Addresses {
-		link, own, err := wayOut(from, vip.Is6())
+	asked := map[path.Question]bool{}
+	for _, router := range routers {
+		from, err := udp.LocalAddress(router)
 		if err != nil {
 			return err
 		}
-		q := path.Question{VIP: netip.AddrPortFrom(vip, v.Port), Interface: link, From: own, URL: readiness(v)}
-		if err := prover.Prove(ctx, q); err != nil {
-			return err
+		for _, vip := range v.Addresses {
+			link, own, err := wayOut(from, vip.Is6())
+			if err != nil {
+				return err
+			}
+			q := path.Question{VIP: netip.AddrPortFrom(vip, v.Port), Interface: link, From: own, URL: readiness(v)}
+			if asked[q] {
+				continue
+			}
+			asked[q] = true
+			if err := prover.Prove(ctx, q); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // readiness is the group's own question for readiness, to be asked elsewhere;
-// nil: it has none by HTTP.
-func readiness(v config.VIP) *path.URL {
+// the zero URL: it has none by HTTP.
+func readiness(v config.VIP) path.URL {
 	for _, c := range v.Health {
 		if c.Type != config.CheckHTTPS && c.Type != config.CheckHTTP {
 			continue
@@ -45,9 +57,9 @@ func readiness(v config.VIP) *path.URL {
 		if err != nil || u.Port() != strconv.Itoa(int(v.Port)) {
 			continue // another server's health
 		}
-		return &path.URL{TLS: c.Type == config.CheckHTTPS, Path: u.RequestURI()}
+		return path.URL{TLS: c.Type == config.CheckHTTPS, Path: u.RequestURI()}
 	}
-	return nil
+	return path.URL{}
 }
 
 // wayOut is the interface that has an address, and its address of a family.

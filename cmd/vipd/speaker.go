@@ -66,7 +66,7 @@ func speak(ctx context.Context, log *slog.Logger) error {
 	var s *speaker.Speaker
 	watcher := &watcher{}
 	engine, err := udp.Open(func(p bfd.Path, now udp.Status) {
-		s.Saw(p.Remote, speaker.Sight{State: now.State, Diagnostic: now.Diagnostic, Err: now.Err})
+		s.Saw(p.Remote, speaker.Sight{State: now.State, Remote: now.Remote, Diagnostic: now.Diagnostic, Err: now.Err})
 	})
 	if err != nil {
 		return err

@@ -29,8 +29,8 @@ type Peer struct {
 
 // Status is the state of one session.
 type Status struct {
-	State      bfd.State
-	Diagnostic bfd.Diagnostic
+	State, Remote bfd.State
+	Diagnostic    bfd.Diagnostic
 	// Err is why there is no session.
 	Err error
 }
@@ -196,7 +196,7 @@ func (e *Engine) send(entry *bfd.Entry, p *bfd.Packet) {
 }
 
 func (e *Engine) tell(entry *bfd.Entry) {
-	e.changed(entry.Path, Status{State: entry.State(), Diagnostic: entry.Diagnostic()})
+	e.changed(entry.Path, Status{State: entry.State(), Remote: entry.RemoteState(), Diagnostic: entry.Diagnostic()})
 }
 
 func (e *Engine) arrange(wanted []Peer) {
