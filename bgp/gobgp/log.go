@@ -11,7 +11,9 @@ import (
 )
 
 // logger gives gobgp's lines to the session's log, and picks from them why a
-// session does not come up: gobgp tells that nowhere else.
+// session does not come up: gobgp tells that nowhere else. They are for debugging
+// only: a router makes gobgp warn of each packet, and what matters shows in
+// State.
 type logger struct{ session *Session }
 
 // note keeps what says why there is no session.
@@ -62,17 +64,17 @@ func (l *logger) Fatal(msg string, fields gobgplog.Fields) {
 
 func (l *logger) Error(msg string, fields gobgplog.Fields) {
 	l.note(msg, fields)
-	l.session.log.Error(msg, pairs(fields)...)
+	l.session.log.Debug(msg, pairs(fields)...)
 }
 
 func (l *logger) Warn(msg string, fields gobgplog.Fields) {
 	l.note(msg, fields)
-	l.session.log.Warn(msg, pairs(fields)...)
+	l.session.log.Debug(msg, pairs(fields)...)
 }
 
 func (l *logger) Info(msg string, fields gobgplog.Fields) {
 	l.note(msg, fields)
-	l.session.log.Info(msg, pairs(fields)...)
+	l.session.log.Debug(msg, pairs(fields)...)
 }
 
 func (l *logger) Debug(msg string, fields gobgplog.Fields) {

@@ -147,7 +147,7 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 	}
 	restart := n.GracefulRestart > 0
 	if restart {
-		p.GracefulRestart = &api.GracefulRestart{Enabled: true, RestartTime: uint32(seconds(n.GracefulRestart))}
+		p.GracefulRestart = &api.GracefulRestart{Enabled: true, RestartTime: uint32(seconds(n.GracefulRestart))} //nolint:gosec // 12 bits
 	}
 	for _, f := range families(n) {
 		p.AfiSafis = append(p.AfiSafis, &api.AfiSafi{

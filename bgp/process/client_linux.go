@@ -90,7 +90,7 @@ func (c *Client) Want(w bgp.Wanted) {
 // neighbours and is gone.
 func (c *Client) Run(ctx context.Context) error {
 	pause := firstPause
-	for {
+	for ctx.Err() == nil {
 		for len(c.wanted.Neighbors) == 0 {
 			select {
 			case c.wanted = <-c.wants:
@@ -100,11 +100,8 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 		began := time.Now()
 		err := c.serve(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
-			continue // there are no neighbours any more
+		if err == nil || ctx.Err() != nil {
+			continue // it is not needed any more
 		}
 		if time.Since(began) >= proven {
 			pause = firstPause
@@ -115,10 +112,10 @@ func (c *Client) Run(ctx context.Context) error {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return nil
 		}
 		pause = min(2*pause, maxPause)
 	}
+	return nil
 }
 
 // serve runs one speaker. nil: none is needed any more, or ctx ended.

@@ -31,11 +31,11 @@ func TestMain(m *testing.M) {
 func speak() {
 	signal.Ignore(syscall.SIGTERM)
 	daemon := os.NewFile(3, "daemon")
+	defer fmt.Fprintln(os.Stderr, "farewell")
 	messages := bgp.NewReader(daemon)
 	for {
 		m, err := messages.Read()
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "farewell")
 			return
 		}
 		r := bgp.Report{}

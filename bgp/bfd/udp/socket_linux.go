@@ -160,7 +160,7 @@ func (i *inlet) receive() (b []byte, from netip.Addr, ttl int, ok bool) {
 		case errno != 0:
 			return nil, netip.Addr{}, 0, false
 		}
-		return i.buffer[:int(n)], i.sender(), i.ttl(), true //nolint:gosec // no more than the buffer
+		return i.buffer[:int(n)], i.sender(), i.ttl(), true
 	}
 }
 
@@ -174,7 +174,7 @@ func (i *inlet) sender() netip.Addr {
 
 // ttl is the hop limit in the control message; 0: there is none.
 func (i *inlet) ttl() int {
-	if int(i.message.Controllen) < unix.CmsgLen(4) {
+	if int(i.message.Controllen) < unix.CmsgLen(4) { //nolint:gosec // no more than the buffer
 		return 0
 	}
 	head := (*unix.Cmsghdr)(unsafe.Pointer(&i.control[0])) //nolint:gosec // the kernel wrote one
