@@ -74,7 +74,9 @@ func (g *group) letGo(now time.Time, owned bool) order {
 	switch {
 	case g.gone:
 	case owned && (succeeded || unlinked) && g.becomeShadow(now):
-		return order{rules: g.carry(now)}
+		rules := g.carry(now)
+		g.judgeShadow(now) // after the carrier knows the shadow: an owner's connections are not to be ended
+		return order{rules: rules}
 	case g.shadow.casts() && !g.shadow.muted:
 		if g.handover.leading {
 			g.handover.chain = g.handover.before

@@ -109,9 +109,6 @@ func (g *group) becomeShadow(now time.Time) bool {
 	if g.shown.state == StateBackup && g.why.reason == "" {
 		g.why = cause{reason: election.Startup, detail: "an earlier vipd on this node was owner; its connections are carried on", told: true}
 	}
-	if g.fitness.liveness == counter.Hung {
-		g.endShadow(now, EndHung)
-	}
 	return true
 }
 

@@ -195,6 +195,22 @@ func TestAHungServerKeepsNoConnection(t *testing.T) {
 	})
 }
 
+func TestAServerThatHangsInOfficeKeepsNoConnection(t *testing.T) {
+	hung := counter.Result{Ready: counter.Timeout, Live: counter.Timeout, Reason: "timeout"}
+	carryBubble(t, func(t *testing.T, l *lan) {
+		a, b := l.pair(apiserver)
+		c := l.dial(theVIP)
+		a.ail("apiserver", hung)
+		a.ail("apiserver", hung)
+		b.awaitSeated()
+		a.awaitAt(StateBackup)
+		if got := c.fate(); got != "reset by its server" {
+			t.Errorf("the connection: %q", got)
+		}
+		a.tells("init -> backup: startup", "backup -> owner: nobody-heard", "owner -> handover: unhealthy", "handover -> backup: handover-ended")
+	})
+}
+
 func TestAServerThatStopsGracefullyKeepsItsConnections(t *testing.T) {
 	carryBubble(t, func(t *testing.T, l *lan) {
 		a, b := l.pair(apiserver)

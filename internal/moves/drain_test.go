@@ -203,7 +203,8 @@ func TestKeepalivedAsSuccessor(t *testing.T) {
 	})
 	owner := s.Lab.Hosts[0]
 	idle := s.stream(lab.VIP4())
-	s.lossless(func() { s.exits(0, owner, "drain") })
+	s.exits(0, owner, "drain")
+	s.settle()
 	s.must(idle.SetReadDeadline(time.Now().Add(bound)))
 	if _, err := io.Copy(io.Discard, idle); !errors.Is(err, syscall.ECONNRESET) {
 		s.t.Errorf("the client gets %v, want a reset", err)
