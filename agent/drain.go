@@ -406,6 +406,9 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 	if due(g.proof.askAt, now) {
 		g.proof.askAt = time.Time{}
 	}
+	if g.cfg.Announce.Routed() && !g.machine.Owns() && !g.everywhere() && !g.releasing {
+		g.seekPath(now)
+	}
 	owner, alive := g.machine.Owner(now)
 	served := alive && (g.wasOwner || vrrp.BandOf(owner.Priority) == election.Healthy)
 	switch {

@@ -107,13 +107,22 @@ func (g *group) owner(now time.Time) string {
 // Status is the present status. When the loop does not answer within a second
 // it is the one that was read last, with its own Time.
 func (a *Agent) Status() Status {
+	s := a.Brief()
+	ctx, cancel := context.WithTimeout(context.Background(), statusPatience)
+	defer cancel()
+	a.countConnections(ctx, &s)
+	return s
+}
+
+// Brief is Status without the number of an owner's connections, which costs a
+// look at all of the host's.
+func (a *Agent) Brief() Status {
 	ctx, cancel := context.WithTimeout(context.Background(), statusPatience)
 	defer cancel()
 	var s Status
 	if err := a.ask(ctx, func() { s = a.status(time.Now()) }); err != nil {
 		return *a.last.Load()
 	}
-	a.countConnections(ctx, &s)
 	a.last.Store(&s)
 	return s
 }

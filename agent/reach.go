@@ -24,13 +24,17 @@ func (g *group) reach(r vrrp.Reach) {
 	})
 }
 
-// third are the members known besides one other, by configuration and by hellos.
+// third are the members besides one other: those that live by their hellos, else
+// those of the configuration. The silence of one that is off proves nothing.
 func (g *group) third(other netip.Addr) []netip.Addr {
-	all := g.peers()
+	var all []netip.Addr
 	for n := range g.agent.cluster.table.All() {
 		if m := g.member(n); m != nil {
 			all = append(all, m.Source)
 		}
+	}
+	if len(all) == 0 {
+		all = g.peers()
 	}
 	return slices.DeleteFunc(all, func(a netip.Addr) bool { return a == other })
 }

@@ -50,6 +50,13 @@ type Neighbor struct {
 	BFD  BFD  `json:"bfd"`
 }
 
+// Session is the neighbour without what concerns BFD only, which a session
+// outlives.
+func (n Neighbor) Session() Neighbor {
+	n.BFD = BFD{}
+	return n
+}
+
 // Internal tells whether the session is of one autonomous system.
 func (n Neighbor) Internal(asn uint32) bool { return n.ASN == asn }
 

@@ -124,7 +124,7 @@ func (s *Speaker) apply(w bgp.Wanted) {
 	}
 	for _, n := range w.Neighbors {
 		former := s.neighbors[n.Address]
-		if former == nil || !local || former.wanted != n {
+		if former == nil || !local || former.wanted.Session() != n.Session() {
 			s.replace(former, n)
 		}
 		s.neighbors[n.Address].announce(w.Routes)

@@ -18,6 +18,9 @@ const quickAdvert = 50 * time.Millisecond
 // programs to be started: a thread that does so is out of Go's reach until the
 // program's file is opened, which hangs when the file system does.
 func processors(c *config.Config) int {
+	if len(c.BGP.Neighbors) > 0 {
+		return 2 // the speaker is a program
+	}
 	for _, v := range c.VIPs {
 		if v.VRRP.AdvertInterval < quickAdvert {
 			return 2

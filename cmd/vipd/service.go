@@ -47,7 +47,7 @@ func (s *service) Alive(ctx context.Context) error { return s.agent.Alive(ctx) }
 
 // State implements systemd.Service.
 func (s *service) State() (line string, ready bool) {
-	status := s.agent.Status()
+	status := s.agent.Brief()
 	return statusLine(status, s.agent.Loop().ReloadOK.Load()), electionKnown(status, time.Since(s.started))
 }
 
@@ -140,7 +140,7 @@ type leaving struct {
 
 // Leave implements systemd.Leaving.
 func (l *leaving) Leave(ctx context.Context) {
-	if l.agent.Status().Drained {
+	if l.agent.Brief().Drained {
 		return
 	}
 	l.log.Info("the host goes down; handing over")

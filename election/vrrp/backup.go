@@ -151,9 +151,9 @@ func (m *Machine) judgeOwner(now time.Time) {
 	case mine == election.Healthy && theirs == election.Draining:
 		m.displaceBy(now.Add(alive+m.leaveSkew(drainStep)), election.OwnerDraining)
 	case mine == election.Healthy && theirs == election.Unhealthy:
-		m.displaceBy(now.Add(alive+m.tieSkew(step)), election.OwnerUnhealthy)
+		m.displaceBy(now.Add(alive+m.tieSkew(claimStep)), election.OwnerUnhealthy)
 	case mine == theirs && m.cfg.Preempt && m.bandPriority() > m.owner.Priority:
-		at := now.Add(alive + m.tieSkew(step))
+		at := now.Add(alive + m.tieSkew(claimStep))
 		if ready := m.healthySince.Add(m.cfg.PreemptDelay); ready.After(at) {
 			at = ready
 		}

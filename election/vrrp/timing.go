@@ -22,6 +22,10 @@ const (
 	// displaceRetry is the first pause after a displacement was undone.
 	displaceRetry    = time.Second
 	displaceRetryMax = 32 * time.Second
+	// claimStep is the tie step before a living owner of a lower band is displaced.
+	// The advert that tells the others comes after rules, addresses and
+	// announcement, which take some ten milliseconds; the first one waits for none.
+	claimStep = 40 * time.Millisecond
 	// drainStep is the tie step while a draining owner serves: nobody waits, so
 	// successors can be kept well apart.
 	drainStep = 100 * time.Millisecond

@@ -17,7 +17,7 @@ func TestOneWayLoss(t *testing.T) {
 	s.part("the owner goes mute: another one serves, and it makes way", func(s *stage) {
 		s.makeOwner(best)
 		mend := s.breakBy(lab.Mute(best))
-		s.awaitState(best, agent.StateBackup, election.Unheard)
+		s.gaveUp(best, agent.StateBackup, election.Unheard)
 		s.must(mend())
 		if s.settle() == best {
 			s.t.Error("it owns again, though nobody was to displace anybody")
@@ -35,7 +35,7 @@ func TestOneWayLoss(t *testing.T) {
 		s.makeOwner(first)
 		mend := s.breakBy(lab.OneWay(first, best))
 		s.awaitState(best, agent.StateOwner, election.OwnerSilent)
-		s.awaitState(first, agent.StateBackup, election.DuelLost)
+		s.gaveUp(first, agent.StateBackup, election.DuelLost)
 		s.servedBy(best, 20)
 		s.must(mend())
 		s.settleOn(best)
