@@ -27,7 +27,7 @@ var errQuote = errors.New("a quote is not closed on this line; add the other one
 
 // scan splits a line into tokens: words, which quotes keep together, and
 // braces. A comment, from '!' or '#' to the end of the line, is left out
-// (keepalived.conf(5), QUOTED STRINGS).
+// (keepalived.conf(5), Quoted strings).
 func scan(line string, number int) ([]token, error) {
 	var tokens []token
 	for rest := line; ; {
