@@ -30,15 +30,16 @@ func ResolveInterface(v VIP, host []Interface) (string, bool) {
 	}
 	best, length := "", -1
 	for _, link := range host {
-		if p, ok := link.subnet(carrier(v)); ok && p.Bits() > length {
+		if p, ok := link.Subnet(carrier(v)); ok && p.Bits() > length {
 			best, length = link.Name, p.Bits()
 		}
 	}
 	return best, length >= 0
 }
 
-// subnet is the longest subnet of the interface that holds a.
-func (i Interface) subnet(a netip.Addr) (netip.Prefix, bool) {
+// Subnet is the longest subnet of the interface that holds a; false if it has
+// none, and for the loopback.
+func (i Interface) Subnet(a netip.Addr) (netip.Prefix, bool) {
 	var best netip.Prefix
 	for _, p := range i.Prefixes {
 		if i.Name != "lo" && own(p) && p.Contains(a) && (!best.IsValid() || p.Bits() > best.Bits()) {
@@ -152,13 +153,13 @@ func linkWarnings(v VIP, host []Interface) []string {
 func rivals(v VIP, link string, host []Interface) []string {
 	length := -1
 	for _, i := range host {
-		if p, ok := i.subnet(carrier(v)); ok && i.Name == link {
+		if p, ok := i.Subnet(carrier(v)); ok && i.Name == link {
 			length = p.Bits()
 		}
 	}
 	var others []string
 	for _, i := range host {
-		if p, ok := i.subnet(carrier(v)); ok && i.Name != link && p.Bits() == length {
+		if p, ok := i.Subnet(carrier(v)); ok && i.Name != link && p.Bits() == length {
 			others = append(others, i.Name)
 		}
 	}

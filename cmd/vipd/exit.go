@@ -35,6 +35,9 @@ func exits() map[string][]exit {
 		"undrain":    {exitDone, exitFailed, exitUsage, exitNotRunning},
 		"reload":     {exitDone, exitFailed, exitUsage, exitNotRunning},
 		"release":    {exitDone, exitFailed, exitUsage},
+		"init":       {exitDone, exitFailed, exitUsage},
+		"kubeadm":    {exitDone, exitUsage},
+		"import":     {exitDone, exitFailed, exitUsage},
 		"version":    {exitDone, exitUsage},
 		"completion": {exitDone, exitUsage},
 	}

@@ -14,7 +14,7 @@ import (
 
 // TestExitCodes is the table of docs/commands.md. In args, CONFIG is a good
 // configuration file, BAD one with a mistake, WEAK one whose key file holds no
-// good key, NONE one that does not exist,
+// good key, NONE one that does not exist, KEEPALIVED a keepalived.conf,
 // SOCKET the socket of a daemon, and DEAD a socket without one.
 func TestExitCodes(t *testing.T) {
 	successor := func(a *controltest.Agent) { a.SetSuccessor("192.0.2.12") }
@@ -89,6 +89,30 @@ func TestExitCodes(t *testing.T) {
 		{"release without a daemon", nil, "release --config CONFIG", exitDone, ""},
 		{"release while the daemon runs", nil, "release --config CONFIG --socket SOCKET", exitFailed, "pid 123"},
 		{"release with a bad file", nil, "release --config BAD", exitUsage, "BAD:2: nodes: "},
+
+		{"init", nil, "init --vip 192.0.2.10", exitDone, "The interface is eth0"},
+		{"init into a new file", nil, "init --vip 192.0.2.10 --write --config NONE", exitDone, ""},
+		{"init over a file that exists", nil, "init --vip 192.0.2.10 --write --config CONFIG", exitFailed, "CONFIG exists and was left as it is"},
+		{"init over a file that exists, forced", nil, "init --vip 192.0.2.10 --write --force --config CONFIG", exitDone, ""},
+		{"init with force for nothing", nil, "init --vip 192.0.2.10 --force", exitUsage, "--force is for --write"},
+		{"init without a VIP", nil, "init", exitUsage, "--vip: none was given"},
+		{"init with a VIP that is no address", nil, "init --vip 192.0.2.10/24", exitUsage, "without a prefix length"},
+		{"init with a node's address that is none", nil, "init --vip 192.0.2.10 --node-address cp1", exitUsage, "--node-address"},
+		{"init with a VRID out of range", nil, "init --vip 192.0.2.10 --vrid 256", exitUsage, "--vrid: 256"},
+		{"init with a VIP that ends with 0", nil, "init --vip 192.0.2.0", exitUsage, "--vrid: the last byte of 192.0.2.0 is 0"},
+		{"init with a VIP of another network", nil, "init --vip 198.51.100.10", exitFailed, "no interface of this host has a subnet with 198.51.100.10"},
+		{"init with this node's own address", nil, "init --vip 192.0.2.11", exitFailed, "this node's own address on eth0"},
+
+		{"kubeadm", nil, "kubeadm --config CONFIG", exitDone, ""},
+		{"kubeadm with a bad file", nil, "kubeadm --config BAD", exitUsage, "BAD:2: nodes: "},
+		{"kubeadm with an unknown VIP", nil, "kubeadm --vip nothing --config CONFIG", exitUsage, "no VIP nothing; it has vip1"},
+
+		{"import of a good file", nil, "import keepalived KEEPALIVED", exitDone, "tracks no script"},
+		{"import of a file that is not there", nil, "import keepalived NONE", exitFailed, "no such file"},
+		{"import of what is no keepalived.conf", nil, "import keepalived CONFIG", exitFailed, "CONFIG: "},
+		{"import of nothing", nil, "import", exitUsage, "vipd import keepalived /etc/keepalived/keepalived.conf"},
+		{"import from something else", nil, "import kube-vip KEEPALIVED", exitUsage, "vipd import keepalived"},
+		{"import of two files", nil, "import keepalived KEEPALIVED NONE", exitUsage, "give one file; got 2"},
 	}
 	reached := map[string]bool{}
 	for _, test := range tests {
@@ -104,7 +128,8 @@ func TestExitCodes(t *testing.T) {
 			bad := file(t, "vips: [{addresses: [192.0.2.10]}]\nnodes: cp1\n")
 			key := file(t, "too short\n")
 			weak := file(t, "auth_key_file: "+key+"\nvips: [{addresses: [192.0.2.10]}]\n")
-			places := strings.NewReplacer("CONFIG", good, "BAD", bad, "WEAK", weak, "NONE", filepath.Join(t.TempDir(), "none.yaml"),
+			other := file(t, "vrrp_instance a {\n interface eth0\n virtual_router_id 5\n priority 200\n virtual_ipaddress { 192.0.2.10 }\n}\n")
+			places := strings.NewReplacer("KEEPALIVED", other, "CONFIG", good, "BAD", bad, "WEAK", weak, "NONE", filepath.Join(t.TempDir(), "none.yaml"),
 				"SOCKET", controltest.Serve(t, agent), "DEAD", filepath.Join(t.TempDir(), "dead.sock"))
 			var args []string
 			for _, arg := range strings.Fields(test.args) {

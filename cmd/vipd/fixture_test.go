@@ -127,6 +127,7 @@ func newRun(t *testing.T) *run {
 	r.interfaces = func() ([]config.Interface, error) {
 		return []config.Interface{{Name: "eth0", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.11/24")}}}, nil
 	}
+	r.defaultRoute = func(bool) string { return "eth0" }
 	return r
 }
 

@@ -33,6 +33,8 @@ type globals struct {
 	zone *time.Location
 	// interfaces are this host's.
 	interfaces func() ([]config.Interface, error)
+	// defaultRoute is the interface of this host's default route.
+	defaultRoute func(ipv6 bool) string
 	// openHolder opens what takes VIPs off this host.
 	openHolder func() (holder, error)
 	// openRules opens what takes rules off this host; memory is where changed
@@ -46,7 +48,7 @@ type globals struct {
 func newGlobals(stdout, stderr io.Writer) *globals {
 	return &globals{
 		stdout: stdout, stderr: stderr, now: time.Now, zone: time.Local,
-		interfaces: hostInterfaces, openHolder: openHolder, openRules: openRules,
+		interfaces: hostInterfaces, defaultRoute: defaultRoute, openHolder: openHolder, openRules: openRules,
 	}
 }
 
@@ -93,7 +95,8 @@ func newRootCommand(g *globals) *cobra.Command {
 		"control socket of the daemon (default: control.socket of the configuration, else "+defaultSocket+")")
 	root.AddCommand(
 		newRunCommand(g), newCheckCommand(g), newStatusCommand(g), newHistoryCommand(g), newDrainCommand(g),
-		newUndrainCommand(g), newReloadCommand(g), newReleaseCommand(g), newSpeakerCommand(g), newVersionCommand(g), newCompletionCommand(g),
+		newUndrainCommand(g), newReloadCommand(g), newReleaseCommand(g),
+		newInitCommand(g), newKubeadmCommand(g), newImportCommand(g), newSpeakerCommand(g), newVersionCommand(g), newCompletionCommand(g),
 	)
 	// Cobra's own takes any word for a shell and exits with 0.
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -28,16 +28,19 @@ type layer struct {
 func layers() []layer {
 	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer", "bgp", "bgp/bfd"}
 	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm", "internal/logqueue", "systemd", "bgp/gobgp", "bgp/bfd/udp", "bgp/process", "bgp/path"}
+	// files are written for operators.
+	files := []string{"internal/setup", "internal/keepalived"}
 	// below is what edges may share: system calls.
 	below := []string{"internal/dontwait"}
 	core := []string{"agent", "bgp/speaker"}
 	surface := []string{"control", "metrics"}
-	all := slices.Concat(pure, edges, core, surface)
+	all := slices.Concat(pure, edges, core, surface, files)
 	return []layer{
 		{packages: []string{"election", "health/counter", "peer", "bgp", "bgp/bfd"}},
 		{packages: []string{"config"}, uses: []string{"bgp"}},
 		{packages: []string{"election/vrrp"}, uses: []string{"election"}},
 		{packages: below},
+		{packages: files, uses: []string{"config"}},
 		{packages: edges, uses: slices.Concat(pure, below)},
 		{packages: core, uses: pure},
 		{packages: surface, uses: slices.Concat(pure, core)},
