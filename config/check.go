@@ -114,6 +114,14 @@ func checkGroup(v *VIP, at string, f *findings) {
 	}
 	checkRhythm(v, at, f)
 	checkHealth(v.Health, member(at, "health"), f)
+	checkProgram(v.Notify, member(at, "notify"), f)
+}
+
+// checkProgram reports a program that could not be found.
+func checkProgram(command []string, at string, f *findings) {
+	if len(command) > 0 && !strings.HasPrefix(command[0], "/") {
+		f.add(element(at, 0), "%s is not an absolute path; no shell looks for the program", quote(command[0]))
+	}
 }
 
 func checkAddresses(v *VIP, at string, f *findings) {
@@ -248,12 +256,10 @@ func checkTarget(c *Check, at string, f *findings) {
 			f.add(member(at, "address"), "a check of type tcp needs one; write host:port")
 		}
 	case CheckExec:
-		switch {
-		case len(c.Command) == 0:
+		if len(c.Command) == 0 {
 			f.add(member(at, "command"), "a check of type exec needs one; write [/path/to/program, argument]")
-		case !strings.HasPrefix(c.Command[0], "/"):
-			f.add(element(member(at, "command"), 0), "%s is not an absolute path; no shell looks for the program", quote(c.Command[0]))
 		}
+		checkProgram(c.Command, member(at, "command"), f)
 	}
 }
 

@@ -55,6 +55,9 @@ type VIP struct {
 	Handover       Handover
 	UnhealthyDelay time.Duration
 	Health         []Check
+	// Notify is a program with its arguments, run on each change of state; empty:
+	// none.
+	Notify []string
 }
 
 // Announce is how the network learns where a VIP is.

@@ -44,6 +44,7 @@ func everythingElse() *Config {
 			Handover:       Handover{Grace: time.Minute},
 			UnhealthyDelay: time.Second,
 			Health:         []Check{{Type: CheckTCP, Name: "port", Address: "localhost:1"}},
+			Notify:         []string{"/bin/tell"},
 		}},
 		BGP: BGP{
 			ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11"), LocalAddress: netip.MustParseAddr("192.0.2.12"),
@@ -76,10 +77,10 @@ func TestDiffSeesEveryKey(t *testing.T) {
 				"name", "addresses", "port", "endpoint", "interface", "track_interfaces", "announce", "fence", "election",
 				"vrrp.vrid", "vrrp.version", "vrrp.advert_interval", "vrrp.priority", "vrrp.unhealthy_priority", "vrrp.preempt",
 				"vrrp.preempt_delay", "vrrp.startup_delay", "vrrp.peers", "vrrp.peers_file", "vrrp.checksum", "vrrp.password",
-				"garp.burst", "garp.refresh", "handover.preserve", "handover.grace", "unhealthy_delay", "health",
+				"garp.burst", "garp.refresh", "handover.preserve", "handover.grace", "unhealthy_delay", "health", "notify",
 			},
 			Aspects: AspectName | AspectAddresses | AspectInterface | AspectTracking | AspectService | AspectFence | AspectElector |
-				AspectParameters | AspectPeers | AspectChecksum | AspectAnnouncing | AspectHandover | AspectHealth,
+				AspectParameters | AspectPeers | AspectChecksum | AspectAnnouncing | AspectHandover | AspectHealth | AspectNotify,
 			AddressesAdded: addresses("192.0.2.20"),
 			ChecksAdded:    []string{"port"},
 			ChecksRemoved:  []string{"apiserver"},

@@ -54,6 +54,7 @@ func anyVIP(r *rand.Rand, i int) VIP {
 	v.Port = uint16(1 + r.IntN(65535))
 	v.Endpoint = pick(r, "cluster.example.com:6443", "[2001:db8::1]:443")
 	v.Interface = pick(r, "", "eth0", "null", "bond0.12")
+	v.Notify = pick(r, nil, []string{"/bin/tell", "", "null", "two\nlines"})
 	v.TrackInterfaces = pick(r, nil, []string{"eth1", "~"})
 	v.Fence = span{low: 0, high: time.Minute, step: time.Second}.any(r)
 	v.VRRP = VRRP{

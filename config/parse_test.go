@@ -568,6 +568,9 @@ vips: [{addresses: [192.0.2.10]}]`, []string{
 			"f:4: vips[0].health[0].insecure: yes is neither true nor false",
 			`f:4: vips[0].health[0].server_name: "a b" is no host name`,
 		}},
+		{"a notify command that a shell would have to find", "vips: [{addresses: [192.0.2.10], notify: [tell-us, now]}]\n", []string{
+			"f:1: vips[0].notify[0]: tell-us is not an absolute path; no shell looks for the program",
+		}},
 		{"a command with a zero byte", "vips: [{addresses: [192.0.2.10], health: [{type: exec, command: [\"/x\\0\"]}]}]\n", []string{
 			`f:1: vips[0].health[0].command[0]: "/x\x00" cannot be passed to a program`,
 		}},

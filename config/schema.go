@@ -216,6 +216,11 @@ func vipKeys() []key[VIP] {
 			value:  sections(checkKeys, defaultCheck, func(v *VIP) *[]Check { return &v.Health }),
 			effect: effect{group: AspectHealth},
 		},
+		{
+			name:   "notify",
+			value:  list(text(argument), func(v *VIP) *[]string { return &v.Notify }),
+			effect: effect{group: AspectNotify},
+		},
 	}
 }
 

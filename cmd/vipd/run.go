@@ -115,6 +115,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 			Sockets: sockets{ctx: inner, group: g}, Hellos: helloSockets{ctx: inner, group: g, log: d.log}, Addresses: holder, Announcer: announcer,
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
 			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows, Alarm: clock,
+			Programs: programs{},
 		},
 		Log: d.log, LogLevel: d.level,
 	}

@@ -28,8 +28,8 @@ type layer struct {
 func layers() []layer {
 	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer", "bgp", "bgp/bfd"}
 	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm", "internal/logqueue", "systemd", "bgp/gobgp", "bgp/bfd/udp", "bgp/process", "bgp/path"}
-	// below is what edges may share: system calls.
-	below := []string{"internal/dontwait"}
+	// below is what edges may share: system calls, and programs of the operator's.
+	below := []string{"internal/dontwait", "internal/program"}
 	core := []string{"agent", "bgp/speaker"}
 	surface := []string{"control", "metrics"}
 	all := slices.Concat(pure, edges, core, surface)
@@ -41,7 +41,7 @@ func layers() []layer {
 		{packages: edges, uses: slices.Concat(pure, below)},
 		{packages: core, uses: pure},
 		{packages: surface, uses: slices.Concat(pure, core)},
-		{packages: []string{"cmd/vipd"}, uses: all},
+		{packages: []string{"cmd/vipd"}, uses: slices.Concat(all, below)},
 	}
 }
 
