@@ -22,6 +22,7 @@ func check(c *Config, f *findings) {
 	checkVRIDs(c.VIPs, f)
 	checkHello(c, f)
 	checkBGP(c, f)
+	checkReadiness(c.Readiness, c.Metrics.Listen, f)
 	for i := range c.VIPs {
 		checkGroup(&c.VIPs[i], element("vips", i), f)
 		checkPeers(c.VIPs, i, f)
@@ -147,6 +148,17 @@ func checkLinks(v *VIP, at string, f *findings) {
 			f.add(element(member(at, "track_interfaces"), i), "%s is in the list twice", link)
 		}
 		seen[link] = true
+	}
+}
+
+// checkReadiness reports a port that is asked for twice, and a wait for balancers
+// that cannot ask.
+func checkReadiness(r Readiness, metrics string, f *findings) {
+	if r.Listen != "" && r.Listen == metrics {
+		f.add("readiness.listen", "%s is metrics.listen too; write another port", r.Listen)
+	}
+	if r.Listen == "" && r.DrainWait > 0 {
+		f.add("readiness.drain_wait", "is for balancers that ask for readiness; write readiness.listen too")
 	}
 }
 

@@ -51,11 +51,12 @@ func everythingElse() *Config {
 			Neighbors: []Neighbor{{}}, Communities: []string{"1:1"}, MED: 1, ReturnDelay: time.Second,
 			Unhealthy: Worse{Prepend: 1, MED: 1}, Leaving: Leaving{Worse: Worse{Prepend: 1, MED: 1}, Wait: time.Minute},
 		},
-		Drain:    Drain{Timeout: time.Second, ShutdownTimeout: time.Second},
-		Metrics:  Metrics{Listen: "", WebConfig: "/web"},
-		Control:  Control{Socket: "/sock", Group: "wheel"},
-		StateDir: "/state",
-		Log:      Log{Level: slog.LevelDebug, Format: LogJSON},
+		Drain:     Drain{Timeout: time.Second, ShutdownTimeout: time.Second},
+		Metrics:   Metrics{Listen: "", WebConfig: "/web"},
+		Readiness: Readiness{Listen: ":9652", DrainWait: time.Second},
+		Control:   Control{Socket: "/sock", Group: "wheel"},
+		StateDir:  "/state",
+		Log:       Log{Level: slog.LevelDebug, Format: LogJSON},
 	}
 }
 
@@ -90,9 +91,9 @@ func TestDiffSeesEveryKey(t *testing.T) {
 			"bgp.asn", "bgp.router_id", "bgp.local_address", "bgp.neighbors", "bgp.communities", "bgp.med",
 			"bgp.unhealthy.prepend", "bgp.unhealthy.med", "bgp.unhealthy.graceful_shutdown",
 			"bgp.leaving.prepend", "bgp.leaving.med", "bgp.leaving.graceful_shutdown", "bgp.leaving.wait", "bgp.return_delay",
-			"drain.timeout", "drain.shutdown_timeout", "log.level",
+			"drain.timeout", "drain.shutdown_timeout", "readiness.drain_wait", "log.level",
 		},
-		Restart: []string{"node", "metrics.listen", "metrics.web_config", "control.socket", "control.group", "state_dir", "log.format"},
+		Restart: []string{"node", "metrics.listen", "metrics.web_config", "readiness.listen", "control.socket", "control.group", "state_dir", "log.format"},
 	}
 	if diff := cmp.Diff(want, got, addressesEqual()); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)

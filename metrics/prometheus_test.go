@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -183,19 +182,18 @@ func await(t *testing.T, url string, v any, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for last := errors.New("not asked"); ; {
-		var body []byte
-		body, last = fetch(ctx, url)
-		if last == nil {
-			last = json.Unmarshal(body, v)
+	for {
+		body, err := fetch(ctx, url)
+		if err == nil {
+			err = json.Unmarshal(body, v)
 		}
-		if last == nil && done() {
+		if err == nil && done() {
 			return
 		}
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
-			t.Fatalf("%s did not answer as expected in %v: %v\n%s", url, patience, last, body)
+			t.Fatalf("%s did not answer as expected in %v: %v\n%s", url, patience, err, body)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func (paths) Prove(ctx context.Context, v config.VIP, from netip.Addr) error {
 		if err != nil {
 			return err
 		}
-		q := path.Question{VIP: netip.AddrPortFrom(vip, v.Port), Interface: link, From: own, URL: readiness(v)}
+		q := path.Question{VIP: netip.AddrPortFrom(vip, v.Port), Interface: link, From: own, URL: readinessURL(v)}
 		if err := prover.Prove(ctx, q); err != nil {
 			return err
 		}
@@ -33,9 +33,9 @@ func (paths) Prove(ctx context.Context, v config.VIP, from netip.Addr) error {
 	return nil
 }
 
-// readiness is the group's own question for readiness, to be asked elsewhere;
+// readinessURL is the group's own question for readiness, to be asked elsewhere;
 // nil: it has none by HTTP.
-func readiness(v config.VIP) *path.URL {
+func readinessURL(v config.VIP) *path.URL {
 	for _, c := range v.Health {
 		if c.Type != config.CheckHTTPS && c.Type != config.CheckHTTP {
 			continue

@@ -28,10 +28,11 @@ type layer struct {
 func layers() []layer {
 	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer", "bgp", "bgp/bfd"}
 	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm", "internal/logqueue", "systemd", "bgp/gobgp", "bgp/bfd/udp", "bgp/process", "bgp/path"}
-	// below is what edges may share: system calls, and programs of the operator's.
-	below := []string{"internal/dontwait", "internal/program"}
+	// below is what edges and surfaces may share: system calls, programs of the
+	// operator's, HTTP listeners.
+	below := []string{"internal/dontwait", "internal/program", "internal/listener"}
 	core := []string{"agent", "bgp/speaker"}
-	surface := []string{"control", "metrics"}
+	surface := []string{"control", "metrics", "readiness"}
 	all := slices.Concat(pure, edges, core, surface)
 	return []layer{
 		{packages: []string{"election", "health/counter", "peer", "bgp", "bgp/bfd"}},
@@ -40,7 +41,7 @@ func layers() []layer {
 		{packages: below},
 		{packages: edges, uses: slices.Concat(pure, below)},
 		{packages: core, uses: pure},
-		{packages: surface, uses: slices.Concat(pure, core)},
+		{packages: surface, uses: slices.Concat(pure, core, below)},
 		{packages: []string{"cmd/vipd"}, uses: slices.Concat(all, below)},
 	}
 }
