@@ -72,11 +72,13 @@ type Agent struct {
 	renewAt    time.Time
 	// found are VIPs that an earlier life left on lo; adoptBy ends the time in
 	// which the rules of that life are left alone.
-	found    []netip.Addr
-	adoptBy  time.Time
-	frame    vrrp.Frame
-	packet   vrrp.Packet
-	history  []Entry
+	found   []netip.Addr
+	adoptBy time.Time
+	frame   vrrp.Frame
+	packet  vrrp.Packet
+	history []Entry
+	// notices are what programs are to be told, by VIP.
+	notices  map[string]*notices
 	watchers map[*watcher]struct{}
 	// discarded counts packets by reason until Loop publishes it.
 	discarded map[string]uint64
@@ -107,6 +109,7 @@ func New(o Options) *Agent {
 		interfaces: map[string]Interface{},
 		watchers:   map[*watcher]struct{}{},
 		discarded:  map[string]uint64{},
+		notices:    map[string]*notices{},
 		cluster:    newCluster(o),
 	}
 	a.applier = newApplier(o.Edges.onSegments(), a.carrier)
@@ -149,6 +152,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		last := a.status(time.Now())
 		a.last.Store(&last)
 		close(a.stopped)
+		a.closeNotices(time.Now())
 		return nil
 	})
 	return g.Wait()

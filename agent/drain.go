@@ -26,9 +26,13 @@ const (
 
 // drain is one running request to give VIPs up.
 type drain struct {
-	request   DrainRequest
-	groups    []*drainedGroup
-	endsAt    time.Time
+	request DrainRequest
+	groups  []*drainedGroup
+	endsAt  time.Time
+	// seenAt is when balancers have seen that this node leaves; waiting: that it
+	// is waited for was told.
+	seenAt    time.Time
+	waiting   bool
 	cancelled bool
 	ended     bool
 	lines     chan DrainProgress
@@ -185,6 +189,7 @@ func (a *Agent) beginDrain(now time.Time, op *drain) error {
 		op.end(DrainNoSuccessor)
 		return nil
 	}
+	op.seenAt = a.balancersSee(now)
 	for _, g := range groups {
 		g.log.Info("a drain begins", "timeout", timeout, "force", op.request.Force)
 		op.add(now, g)
@@ -294,6 +299,9 @@ func (op *drain) concerns(g *group) bool {
 // deadline is when the operation has to be looked at.
 func (op *drain) deadline() time.Time {
 	d := op.timeout()
+	if op.settled() {
+		return op.seenAt
+	}
 	for _, g := range op.groups {
 		if g.finished {
 			continue
@@ -319,7 +327,10 @@ func (op *drain) deadline() time.Time {
 
 // say tells a line; a reader that does not keep up misses some.
 func (op *drain) say(now time.Time, g *group, format string, args ...any) {
-	line := DrainProgress{Time: now, VIP: g.cfg.Name, Message: fmt.Sprintf(format, args...), Owner: g.owner(now)}
+	op.tell(DrainProgress{Time: now, VIP: g.cfg.Name, Message: fmt.Sprintf(format, args...), Owner: g.owner(now)})
+}
+
+func (op *drain) tell(line DrainProgress) {
 	select {
 	case op.lines <- line:
 	default:
@@ -337,18 +348,14 @@ func (a *Agent) advanceDrains(now time.Time) {
 }
 
 func (a *Agent) advanceDrain(now time.Time, op *drain) {
-	open := 0
 	hopeless, certain := op.hopeless(now)
 	for _, g := range op.groups {
 		if !g.finished {
 			g.advance(now, op)
 		}
-		if !g.finished {
-			open++
-		}
 	}
 	switch {
-	case open == 0:
+	case op.settled() && !op.awaitsBalancers(now):
 		for _, g := range op.groups {
 			if !g.gone {
 				a.keepOff(now, g.group)

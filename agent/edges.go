@@ -26,6 +26,8 @@ type Edges struct {
 	// Speaker is nil where there is none; Paths goes with it.
 	Speaker Speaker
 	Paths   Paths
+	// Programs is nil where none are to be run.
+	Programs Programs
 	// Alarm wakes the loop; nil: a timer of package time does, which costs an
 	// idle daemon more.
 	Alarm Alarm

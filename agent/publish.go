@@ -76,6 +76,7 @@ func (g *group) tell(now time.Time, to State) {
 	g.log.Info("VIP state", "from", string(e.From), "to", string(e.To), "reason", string(e.Reason),
 		"detail", e.Detail, "owner", e.Owner, "addresses", fmt.Sprint(g.cfg.Addresses))
 	g.agent.record(e)
+	g.notify(e)
 }
 
 func (a *Agent) record(e Entry) {

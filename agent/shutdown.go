@@ -18,8 +18,9 @@ const stopWaitMin = 500 * time.Millisecond
 // fence: whoever starts next, here or elsewhere, finds it.
 type shutdown struct {
 	steps []stopStep
-	// endsAt is the end of the budget.
-	endsAt time.Time
+	// endsAt is the end of the budget, seenAt when balancers have seen that this
+	// node stops; zero: they need not.
+	endsAt, seenAt time.Time
 }
 
 // stopStep is one owned group's plan.
@@ -31,6 +32,7 @@ type stopStep struct {
 }
 
 func (a *Agent) beginShutdown(now time.Time) {
+	seenAt := a.balancersSee(now)
 	// What a drain began goes on as part of the stop.
 	for _, op := range a.drains {
 		for _, g := range op.groups {
@@ -40,7 +42,7 @@ func (a *Agent) beginShutdown(now time.Time) {
 	}
 	a.drains = nil
 	budget := a.config.Drain.ShutdownTimeout
-	s := &shutdown{endsAt: now.Add(budget)}
+	s := &shutdown{endsAt: now.Add(budget), seenAt: seenAt}
 	for _, g := range a.groups {
 		if g.machine.Owns() {
 			wait := min(budget/2, max(stopWaitMin, escalateIntervals*g.cfg.VRRP.AdvertInterval))
@@ -58,6 +60,9 @@ func (a *Agent) beginShutdown(now time.Time) {
 // deadline is when the shutdown has to be looked at.
 func (s *shutdown) deadline() time.Time {
 	d := s.endsAt
+	if !s.open() {
+		d = earliest(d, s.seenAt)
+	}
 	for _, step := range s.steps {
 		switch {
 		case step.left || !step.group.machine.Owns():
@@ -90,9 +95,14 @@ func (s *shutdown) advance(now time.Time) {
 }
 
 // over tells whether the loop may end: the budget is spent, or neither a
-// successor nor a release is waited for.
+// successor nor a release nor a balancer is waited for.
 func (s *shutdown) over(now time.Time) bool {
-	return !now.Before(s.endsAt) || !slices.ContainsFunc(s.steps, func(step stopStep) bool {
+	return !now.Before(s.endsAt) || !now.Before(s.seenAt) && !s.open()
+}
+
+// open tells whether a successor or a release is waited for.
+func (s *shutdown) open() bool {
+	return slices.ContainsFunc(s.steps, func(step stopStep) bool {
 		return step.group.releasing || step.group.machine.Owns() && !step.left
 	})
 }

@@ -22,6 +22,7 @@ func check(c *Config, f *findings) {
 	checkVRIDs(c.VIPs, f)
 	checkHello(c, f)
 	checkBGP(c, f)
+	checkReadiness(c.Readiness, c.Metrics.Listen, f)
 	for i := range c.VIPs {
 		checkGroup(&c.VIPs[i], element("vips", i), f)
 		checkPeers(c.VIPs, i, f)
@@ -114,6 +115,14 @@ func checkGroup(v *VIP, at string, f *findings) {
 	}
 	checkRhythm(v, at, f)
 	checkHealth(v.Health, member(at, "health"), f)
+	checkProgram(v.Notify, member(at, "notify"), f)
+}
+
+// checkProgram reports a program that could not be found.
+func checkProgram(command []string, at string, f *findings) {
+	if len(command) > 0 && !strings.HasPrefix(command[0], "/") {
+		f.add(element(at, 0), "%s is not an absolute path; no shell looks for the program", quote(command[0]))
+	}
 }
 
 func checkAddresses(v *VIP, at string, f *findings) {
@@ -139,6 +148,17 @@ func checkLinks(v *VIP, at string, f *findings) {
 			f.add(element(member(at, "track_interfaces"), i), "%s is in the list twice", link)
 		}
 		seen[link] = true
+	}
+}
+
+// checkReadiness reports a port that is asked for twice, and a wait for balancers
+// that cannot ask.
+func checkReadiness(r Readiness, metrics string, f *findings) {
+	if r.Listen != "" && r.Listen == metrics {
+		f.add("readiness.listen", "%s is metrics.listen too; write another port", r.Listen)
+	}
+	if r.Listen == "" && r.DrainWait > 0 {
+		f.add("readiness.drain_wait", "is for balancers that ask for readiness; write readiness.listen too")
 	}
 }
 
@@ -248,12 +268,10 @@ func checkTarget(c *Check, at string, f *findings) {
 			f.add(member(at, "address"), "a check of type tcp needs one; write host:port")
 		}
 	case CheckExec:
-		switch {
-		case len(c.Command) == 0:
+		if len(c.Command) == 0 {
 			f.add(member(at, "command"), "a check of type exec needs one; write [/path/to/program, argument]")
-		case !strings.HasPrefix(c.Command[0], "/"):
-			f.add(element(member(at, "command"), 0), "%s is not an absolute path; no shell looks for the program", quote(c.Command[0]))
 		}
+		checkProgram(c.Command, member(at, "command"), f)
 	}
 }
 

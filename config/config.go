@@ -18,6 +18,7 @@ type Config struct {
 	BGP         BGP
 	Drain       Drain
 	Metrics     Metrics
+	Readiness   Readiness
 	Control     Control
 	StateDir    string
 	Log         Log
@@ -55,6 +56,9 @@ type VIP struct {
 	Handover       Handover
 	UnhealthyDelay time.Duration
 	Health         []Check
+	// Notify is a program with its arguments, run on each change of state; empty:
+	// none.
+	Notify []string
 }
 
 // Announce is how the network learns where a VIP is.
@@ -189,6 +193,15 @@ type Metrics struct {
 	// Listen is host:port; empty: no listener.
 	Listen    string
 	WebConfig string
+}
+
+// Readiness configures what external balancers in front of the API servers are
+// told.
+type Readiness struct {
+	// Listen is host:port; empty: no listener.
+	Listen string
+	// DrainWait is how long balancers need to see that a node is not ready.
+	DrainWait time.Duration
 }
 
 // Control configures the control socket.

@@ -76,6 +76,8 @@ const (
 	AspectHandover
 	// AspectHealth is the checks, and how long bad health is borne.
 	AspectHealth
+	// AspectNotify is the program that is told of changes.
+	AspectNotify
 )
 
 // Has reports whether any of the aspects in other is in a.
@@ -85,7 +87,7 @@ func (a Aspect) Has(other Aspect) bool { return a&other != 0 }
 func (a Aspect) String() string {
 	words := []string{
 		"name", "addresses", "interface", "tracking", "service", "fence",
-		"elector", "parameters", "peers", "checksum", "announcing", "handover", "health",
+		"elector", "parameters", "peers", "checksum", "announcing", "handover", "health", "notify",
 	}
 	var set []string
 	for i, word := range words {

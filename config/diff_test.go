@@ -44,17 +44,19 @@ func everythingElse() *Config {
 			Handover:       Handover{Grace: time.Minute},
 			UnhealthyDelay: time.Second,
 			Health:         []Check{{Type: CheckTCP, Name: "port", Address: "localhost:1"}},
+			Notify:         []string{"/bin/tell"},
 		}},
 		BGP: BGP{
 			ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11"), LocalAddress: netip.MustParseAddr("192.0.2.12"),
 			Neighbors: []Neighbor{{}}, Communities: []string{"1:1"}, MED: 1, ReturnDelay: time.Second,
 			Unhealthy: Worse{Prepend: 1, MED: 1}, Leaving: Leaving{Worse: Worse{Prepend: 1, MED: 1}, Wait: time.Minute},
 		},
-		Drain:    Drain{Timeout: time.Second, ShutdownTimeout: time.Second},
-		Metrics:  Metrics{Listen: "", WebConfig: "/web"},
-		Control:  Control{Socket: "/sock", Group: "wheel"},
-		StateDir: "/state",
-		Log:      Log{Level: slog.LevelDebug, Format: LogJSON},
+		Drain:     Drain{Timeout: time.Second, ShutdownTimeout: time.Second},
+		Metrics:   Metrics{Listen: "", WebConfig: "/web"},
+		Readiness: Readiness{Listen: ":9652", DrainWait: time.Second},
+		Control:   Control{Socket: "/sock", Group: "wheel"},
+		StateDir:  "/state",
+		Log:       Log{Level: slog.LevelDebug, Format: LogJSON},
 	}
 }
 
@@ -76,10 +78,10 @@ func TestDiffSeesEveryKey(t *testing.T) {
 				"name", "addresses", "port", "endpoint", "interface", "track_interfaces", "announce", "fence", "election",
 				"vrrp.vrid", "vrrp.version", "vrrp.advert_interval", "vrrp.priority", "vrrp.unhealthy_priority", "vrrp.preempt",
 				"vrrp.preempt_delay", "vrrp.startup_delay", "vrrp.peers", "vrrp.peers_file", "vrrp.checksum", "vrrp.password",
-				"garp.burst", "garp.refresh", "handover.preserve", "handover.grace", "unhealthy_delay", "health",
+				"garp.burst", "garp.refresh", "handover.preserve", "handover.grace", "unhealthy_delay", "health", "notify",
 			},
 			Aspects: AspectName | AspectAddresses | AspectInterface | AspectTracking | AspectService | AspectFence | AspectElector |
-				AspectParameters | AspectPeers | AspectChecksum | AspectAnnouncing | AspectHandover | AspectHealth,
+				AspectParameters | AspectPeers | AspectChecksum | AspectAnnouncing | AspectHandover | AspectHealth | AspectNotify,
 			AddressesAdded: addresses("192.0.2.20"),
 			ChecksAdded:    []string{"port"},
 			ChecksRemoved:  []string{"apiserver"},
@@ -89,9 +91,9 @@ func TestDiffSeesEveryKey(t *testing.T) {
 			"bgp.asn", "bgp.router_id", "bgp.local_address", "bgp.neighbors", "bgp.communities", "bgp.med",
 			"bgp.unhealthy.prepend", "bgp.unhealthy.med", "bgp.unhealthy.graceful_shutdown",
 			"bgp.leaving.prepend", "bgp.leaving.med", "bgp.leaving.graceful_shutdown", "bgp.leaving.wait", "bgp.return_delay",
-			"drain.timeout", "drain.shutdown_timeout", "log.level",
+			"drain.timeout", "drain.shutdown_timeout", "readiness.drain_wait", "log.level",
 		},
-		Restart: []string{"node", "metrics.listen", "metrics.web_config", "control.socket", "control.group", "state_dir", "log.format"},
+		Restart: []string{"node", "metrics.listen", "metrics.web_config", "readiness.listen", "control.socket", "control.group", "state_dir", "log.format"},
 	}
 	if diff := cmp.Diff(want, got, addressesEqual()); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)

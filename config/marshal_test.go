@@ -34,6 +34,9 @@ func anyConfig(r *rand.Rand) *Config {
 	c.Node = pick(r, "cp1", "null", "0x1", "yes", "node.example.com", "1e3")
 	c.Drain = Drain{Timeout: span{low: time.Second, high: time.Hour}.any(r), ShutdownTimeout: span{high: time.Minute}.any(r)}
 	c.Metrics = Metrics{Listen: pick(r, "", ":9650", "[::1]:9650", "cp1:1"), WebConfig: pick(r, "", "/etc/vipd/web file.yaml")}
+	if r.IntN(2) == 0 {
+		c.Readiness = Readiness{Listen: pick(r, ":9652", "[::1]:9652"), DrainWait: span{high: 5 * time.Minute}.any(r)}
+	}
 	c.Control = Control{Socket: pick(r, "/run/vipd/vipd.sock", "/s: #1"), Group: pick(r, "", "1000", "null", "vipd-admin")}
 	c.Log = Log{Level: pick(r, -4, c.Log.Level, 4, 8), Format: pick(r, LogText, LogJSON, LogJournal)}
 	c.VIPs = nil
@@ -54,6 +57,7 @@ func anyVIP(r *rand.Rand, i int) VIP {
 	v.Port = uint16(1 + r.IntN(65535))
 	v.Endpoint = pick(r, "cluster.example.com:6443", "[2001:db8::1]:443")
 	v.Interface = pick(r, "", "eth0", "null", "bond0.12")
+	v.Notify = pick(r, nil, []string{"/bin/tell", "", "null", "two\nlines"})
 	v.TrackInterfaces = pick(r, nil, []string{"eth1", "~"})
 	v.Fence = span{low: 0, high: time.Minute, step: time.Second}.any(r)
 	v.VRRP = VRRP{

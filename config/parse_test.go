@@ -568,6 +568,15 @@ vips: [{addresses: [192.0.2.10]}]`, []string{
 			"f:4: vips[0].health[0].insecure: yes is neither true nor false",
 			`f:4: vips[0].health[0].server_name: "a b" is no host name`,
 		}},
+		{"a notify command that a shell would have to find", "vips: [{addresses: [192.0.2.10], notify: [tell-us, now]}]\n", []string{
+			"f:1: vips[0].notify[0]: tell-us is not an absolute path; no shell looks for the program",
+		}},
+		{"one port for metrics and readiness", "vips: [{addresses: [192.0.2.10]}]\nreadiness: {listen: \"127.0.0.1:9650\"}\n", []string{
+			"f:2: readiness.listen: 127.0.0.1:9650 is metrics.listen too; write another port",
+		}},
+		{"a wait for balancers that cannot ask", "vips: [{addresses: [192.0.2.10]}]\nreadiness: {drain_wait: 5s}\n", []string{
+			"f:2: readiness.drain_wait: is for balancers that ask for readiness; write readiness.listen too",
+		}},
 		{"a command with a zero byte", "vips: [{addresses: [192.0.2.10], health: [{type: exec, command: [\"/x\\0\"]}]}]\n", []string{
 			`f:1: vips[0].health[0].command[0]: "/x\x00" cannot be passed to a program`,
 		}},

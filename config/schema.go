@@ -53,6 +53,10 @@ func configKeys() []key[Config] {
 			value: section(metricsKeys, yaml.FlowStyle, func(c *Config) *Metrics { return &c.Metrics }),
 		},
 		{
+			name:  "readiness",
+			value: section(readinessKeys, yaml.FlowStyle, func(c *Config) *Readiness { return &c.Readiness }),
+		},
+		{
 			name:  "control",
 			value: section(controlKeys, yaml.FlowStyle, func(c *Config) *Control { return &c.Control }),
 		},
@@ -111,6 +115,21 @@ func metricsKeys() []key[Metrics] {
 			name:   "web_config",
 			value:  one(text(either(filePath)), func(m *Metrics) *string { return &m.WebConfig }),
 			effect: effect{restart: true},
+		},
+	}
+}
+
+func readinessKeys() []key[Readiness] {
+	return []key[Readiness]{
+		{
+			name:   "listen",
+			value:  one(text(either(listenAddress)), func(r *Readiness) *string { return &r.Listen }),
+			effect: effect{restart: true},
+		},
+		{
+			name: "drain_wait",
+			value: one(duration(span{low: 0, high: 5 * time.Minute}),
+				func(r *Readiness) *time.Duration { return &r.DrainWait }),
 		},
 	}
 }
@@ -215,6 +234,11 @@ func vipKeys() []key[VIP] {
 			name:   "health",
 			value:  sections(checkKeys, defaultCheck, func(v *VIP) *[]Check { return &v.Health }),
 			effect: effect{group: AspectHealth},
+		},
+		{
+			name:   "notify",
+			value:  list(text(argument), func(v *VIP) *[]string { return &v.Notify }),
+			effect: effect{group: AspectNotify},
 		},
 	}
 }

@@ -19,7 +19,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,109 +80,6 @@ func TestHealthzOfAStuckLoop(t *testing.T) {
 		if w.Code != http.StatusServiceUnavailable {
 			t.Errorf("%d %s; want 503", w.Code, w.Body)
 		}
-	})
-}
-
-// memory is a listener whose connections never leave the process.
-type memory struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func newMemory() *memory { return &memory{make(chan net.Conn), make(chan struct{})} }
-
-func (m *memory) Accept() (net.Conn, error) {
-	select {
-	case c := <-m.conns:
-		return c, nil
-	case <-m.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (m *memory) Close() error {
-	select {
-	case <-m.closed:
-	default:
-		close(m.closed)
-	}
-	return nil
-}
-
-func (m *memory) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9650} }
-
-func (m *memory) dial(context.Context, string, string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	m.conns <- theirs
-	return ours, nil
-}
-
-func TestAnAddressThatComesLaterIsServedThen(t *testing.T) {
-	tests := []struct {
-		name  string
-		cause error
-		text  string
-	}{
-		{"not assigned at boot", syscall.EADDRNOTAVAIL, "no address of this host yet"},
-		{"taken by another process", syscall.EADDRINUSE, "taken by another process"},
-		{"not allowed", syscall.EACCES, "permission denied"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
-				s := server(t)
-				s.Address = "192.0.2.1:9650"
-				s.Log = slog.New(slog.NewTextHandler(&log, nil))
-				later, there := newMemory(), time.Now().Add(time.Minute)
-				s.listen = func(context.Context, string, string) (net.Listener, error) {
-					if time.Now().Before(there) {
-						return nil, &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", test.cause)}
-					}
-					return later, nil
-				}
-				ctx, stop := context.WithCancel(t.Context())
-				ended := make(chan struct{})
-				go func() {
-					defer close(ended)
-					s.Serve(ctx)
-				}()
-				client := http.Client{Transport: &http.Transport{DialContext: later.dial}}
-				answer, err := client.Get("http://192.0.2.1:9650/healthz")
-				if err != nil {
-					t.Fatal(err)
-				}
-				answer.Body.Close()
-				client.CloseIdleConnections()
-				stop()
-				<-ended
-				if got := strings.Count(log.String(), "level=ERROR"); got != 1 {
-					t.Errorf("%d errors logged, want one:\n%s", got, &log)
-				}
-				for _, want := range []string{"metrics.listen: 192.0.2.1:9650", test.text} {
-					if !strings.Contains(log.String(), want) {
-						t.Errorf("the log does not say %q:\n%s", want, &log)
-					}
-				}
-			})
-		})
-	}
-}
-
-func TestServeEndsWithItsContextWhileItCannotListen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := server(t)
-		s.listen = func(context.Context, string, string) (net.Listener, error) { return nil, syscall.EADDRINUSE }
-		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			s.Serve(ctx)
-		}()
-		synctest.Wait()
-		stop()
-		<-ended
 	})
 }
 

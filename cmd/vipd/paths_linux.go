@@ -33,7 +33,7 @@ func (paths) Prove(ctx context.Context, v config.VIP, routers []netip.Addr) erro
 			if err != nil {
 				return err
 			}
-			q := path.Question{VIP: netip.AddrPortFrom(vip, v.Port), Interface: link, From: own, URL: readiness(v)}
+			q := path.Question{VIP: netip.AddrPortFrom(vip, v.Port), Interface: link, From: own, URL: readinessURL(v)}
 			if asked[q] {
 				continue
 			}
@@ -46,9 +46,9 @@ func (paths) Prove(ctx context.Context, v config.VIP, routers []netip.Addr) erro
 	return nil
 }
 
-// readiness is the group's own question for readiness, to be asked elsewhere;
+// readinessURL is the group's own question for readiness, to be asked elsewhere;
 // the zero URL: it has none by HTTP.
-func readiness(v config.VIP) path.URL {
+func readinessURL(v config.VIP) path.URL {
 	for _, c := range v.Health {
 		if c.Type != config.CheckHTTPS && c.Type != config.CheckHTTP {
 			continue

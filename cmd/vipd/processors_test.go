@@ -15,6 +15,7 @@ func TestProcessors(t *testing.T) {
 		{"adverts each 50 ms can wait for a goroutine to be interrupted", "{addresses: [192.0.2.10], vrrp: {advert_interval: 50ms}}", 1},
 		{"adverts each 40 ms cannot", "{addresses: [192.0.2.10], vrrp: {advert_interval: 40ms}}", 2},
 		{"a check that starts a program holds one", "{addresses: [192.0.2.10], health: [{type: exec, command: [/bin/true]}]}", 2},
+		{"so does a notify command", "{addresses: [192.0.2.10], notify: [/bin/true]}", 2},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c, err := config.Parse("vipd.yaml", []byte("vips: ["+row.vip+"]"))

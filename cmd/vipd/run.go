@@ -24,6 +24,7 @@ import (
 	"github.com/vipd/vipd/internal/instance"
 	"github.com/vipd/vipd/metrics"
 	"github.com/vipd/vipd/peer"
+	"github.com/vipd/vipd/readiness"
 	"github.com/vipd/vipd/systemd"
 	"github.com/vipd/vipd/vip"
 )
@@ -115,6 +116,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 			Sockets: sockets{ctx: inner, group: g}, Hellos: helloSockets{ctx: inner, group: g, log: d.log}, Addresses: holder, Announcer: announcer,
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
 			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows, Alarm: clock,
+			Programs: programs{},
 		},
 		Log: d.log, LogLevel: d.level,
 	}
@@ -143,8 +145,9 @@ func (d daemon) run(ctx context.Context) (err error) {
 	return g.Wait()
 }
 
-// serve starts the control socket and the metrics listener. Only the socket is
-// needed to live: without metrics the VIP is served all the same.
+// serve starts the control socket and the listeners for metrics and readiness.
+// Only the socket is needed to live: without the others the VIP is served all the
+// same.
 func (d daemon) serve(ctx context.Context, g *errgroup.Group, a *agent.Agent) error {
 	listener, err := control.Listen(ctx, d.config.Control.Socket, d.config.Control.Group, d.log)
 	if err != nil {
@@ -152,6 +155,10 @@ func (d daemon) serve(ctx context.Context, g *errgroup.Group, a *agent.Agent) er
 	}
 	server := control.NewServer(a, d.config.Control.Group, d.log)
 	g.Go(func() error { return server.Serve(ctx, listener) })
+	if d.config.Readiness.Listen != "" {
+		r := readiness.Server{Address: d.config.Readiness.Listen, Node: a, Log: d.log}
+		g.Go(func() error { r.Serve(ctx); return nil })
+	}
 	if d.config.Metrics.Listen == "" {
 		return nil
 	}

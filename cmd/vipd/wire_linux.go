@@ -12,6 +12,7 @@ import (
 	"github.com/vipd/vipd/election/vrrp"
 	"github.com/vipd/vipd/election/vrrp/rawsock"
 	"github.com/vipd/vipd/health"
+	"github.com/vipd/vipd/internal/program"
 	"github.com/vipd/vipd/peer/udp"
 	"github.com/vipd/vipd/vip"
 )
@@ -150,6 +151,13 @@ func (healthProber) WatchHealth(ctx context.Context, v config.VIP, fn func(agent
 		g.Go(func() error { return runner.Run(ctx) })
 	}
 	return g.Wait()
+}
+
+// programs runs notify commands.
+type programs struct{}
+
+func (programs) Finish(ctx context.Context, command []string, variables ...string) error {
+	return program.Finish(ctx, command, variables...)
 }
 
 func probeResult(r health.Result) agent.ProbeResult {

@@ -28,12 +28,13 @@ type layer struct {
 func layers() []layer {
 	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer", "bgp", "bgp/bfd"}
 	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm", "internal/logqueue", "systemd", "bgp/gobgp", "bgp/bfd/udp", "bgp/process", "bgp/path"}
+	// below is what edges and surfaces may share: system calls, programs of the
+	// operator's, HTTP listeners.
+	below := []string{"internal/dontwait", "internal/program", "internal/listener"}
+	core := []string{"agent", "bgp/speaker"}
+	surface := []string{"control", "metrics", "readiness"}
 	// files are written for operators.
 	files := []string{"internal/setup", "internal/keepalived"}
-	// below is what edges may share: system calls.
-	below := []string{"internal/dontwait"}
-	core := []string{"agent", "bgp/speaker"}
-	surface := []string{"control", "metrics"}
 	all := slices.Concat(pure, edges, core, surface, files)
 	return []layer{
 		{packages: []string{"election", "health/counter", "peer", "bgp", "bgp/bfd"}},
@@ -43,8 +44,8 @@ func layers() []layer {
 		{packages: files, uses: []string{"config"}},
 		{packages: edges, uses: slices.Concat(pure, below)},
 		{packages: core, uses: pure},
-		{packages: surface, uses: slices.Concat(pure, core)},
-		{packages: []string{"cmd/vipd"}, uses: all},
+		{packages: surface, uses: slices.Concat(pure, core, below)},
+		{packages: []string{"cmd/vipd"}, uses: slices.Concat(all, below)},
 	}
 }
 
