@@ -25,6 +25,8 @@ const (
 	firstPause = 100 * time.Millisecond
 	maxPause   = 5 * time.Second
 	proven     = 10 * time.Second
+	// silenceGrace is how long words of the speaker that are on their way may take.
+	silenceGrace = 50 * time.Millisecond
 	// patience is how long a speaker that was told to end may take.
 	patience = 3 * time.Second
 )
@@ -149,6 +151,14 @@ func (c *Client) serve(ctx context.Context) error {
 		case err := <-p.gone:
 			return c.judge(p.died(err))
 		case <-silence.C:
+			// After a pause of the host its words may be on their way.
+			select {
+			case r := <-p.reports:
+				silence.Reset(bgp.Silence)
+				c.hear(r)
+				continue
+			case <-time.After(silenceGrace):
+			}
 			return p.died(fmt.Errorf("it said nothing for %v", bgp.Silence))
 		case <-ctx.Done():
 			p.end()

@@ -13,9 +13,16 @@ import (
 	"github.com/vipd/vipd/bgp/bfd"
 )
 
-// spread is how long a withdrawal is given to reach the neighbours before what
-// follows tears the sessions down. BGP knows no receipt.
-const spread = 200 * time.Millisecond
+const (
+	// spread is how long a withdrawal is given to reach the neighbours before what
+	// follows tears the sessions down. BGP knows no receipt.
+	spread = 200 * time.Millisecond
+	// lapseGrace is how long words of the daemon that are on their way may take.
+	lapseGrace = 50 * time.Millisecond
+	// rewatchInterval is the time between attempts to watch ways by BFD that could
+	// not be watched.
+	rewatchInterval = 5 * time.Second
+)
 
 // Speaker serves one daemon.
 type Speaker struct {
@@ -60,17 +67,29 @@ func (s *Speaker) Run(ctx context.Context, daemon io.ReadWriter) {
 	defer s.lapse.Stop()
 	report := time.NewTicker(bgp.ReportInterval)
 	defer report.Stop()
+	rewatch := time.NewTicker(rewatchInterval)
+	defer rewatch.Stop()
 	for {
 		select {
 		case w, more := <-wants:
-			if !more {
-				s.farewell("vipd has ended")
+			if !s.heard(w, more) {
 				return
 			}
-			s.lapse.Reset(bgp.Lapse)
-			s.apply(w)
 		case <-s.lapse.C:
-			s.forsake()
+			// A host that was paused lets time run out for both sides at once: what
+			// the daemon says may be on its way.
+			select {
+			case w, more := <-wants:
+				if !s.heard(w, more) {
+					return
+				}
+			case <-time.After(lapseGrace):
+				s.forsake()
+			}
+		case <-rewatch.C:
+			if s.applied && s.blind() {
+				s.edges.Watcher.Configure(ways(s.wanted))
+			}
 		case <-report.C:
 			s.report(daemon)
 		case <-s.wake:
@@ -81,6 +100,29 @@ func (s *Speaker) Run(ctx context.Context, daemon io.ReadWriter) {
 			return
 		}
 	}
+}
+
+// blind tells whether a way could not be watched; it may be there by now.
+func (s *Speaker) blind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, seen := range s.sight {
+		if seen.Err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// heard takes what the daemon wants; false: it has ended.
+func (s *Speaker) heard(w bgp.Wanted, more bool) bool {
+	if !more {
+		s.farewell("vipd has ended")
+		return false
+	}
+	s.lapse.Reset(bgp.Lapse)
+	s.apply(w)
+	return true
 }
 
 // read hands over what the daemon wants, until it is gone or says what can not

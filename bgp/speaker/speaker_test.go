@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -303,6 +304,25 @@ func TestAnUnusableNeighbourIsNotTried(t *testing.T) {
 		same(t, []string{"192.0.2.2: 1 routes", "192.0.2.2: open, hold 9s", "watch []"}, sorted(w.told()))
 		if r := d.report().Neighbors[0]; r.State != bgp.Unusable || r.Error != "no password" {
 			t.Errorf("report: %+v", r)
+		}
+	})
+}
+
+// A way that cannot be watched at the start, without a route or a free port, is
+// watched as soon as it can.
+func TestAWayThatCouldNotBeWatchedIsTriedAgain(t *testing.T) {
+	play(t, func(w *world, s *Speaker, d *daemon) {
+		d.say(wanted(), time.Second)
+		w.told()
+		s.Saw(one(), Sight{Err: errors.New("no route")})
+		d.say(wanted(), 2*rewatchInterval)
+		if got := w.told(); !slices.Contains(got, "watch [192.0.2.1]") {
+			t.Errorf("told %v", got)
+		}
+		s.Saw(one(), Sight{State: bfd.Down})
+		d.say(wanted(), 2*rewatchInterval)
+		if got := w.told(); len(got) > 0 {
+			t.Errorf("watched already, and told %v", got)
 		}
 	})
 }
