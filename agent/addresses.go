@@ -129,7 +129,11 @@ func (g *group) applied(now time.Time, done applied) {
 		g.released(done)
 	case !g.wanted: // it was released meanwhile, which is told next
 	case done.err != nil:
-		g.held = nil
+		// A refresh that is refused takes no address off. A route is not withdrawn
+		// before the fence has run out: routers would rehash twice.
+		if !g.cfg.Announce.Routed() || !g.unheldSince.IsZero() && now.Sub(g.unheldSince) >= g.cfg.Fence {
+			g.held = nil
+		}
 		g.failed(now, done.order, done.err)
 	case done.unannounced != nil && done.order.attempt != 0:
 		// A new owner whom nobody hears of does not serve.

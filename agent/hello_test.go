@@ -279,6 +279,7 @@ func TestDrainWaitsWhenSomebodyMayBeAble(t *testing.T) {
 				l.awaitAcquainted(a, b)
 				b.die()
 				row.with(l, a, b)
+				synctest.Wait()
 				began := time.Now()
 				drain := a.drain(DrainRequest{Timeout: 2 * time.Second})
 				if got := drain.result(); got != DrainNoSuccessor {
