@@ -5,7 +5,8 @@
 //	          hellos   │                                │
 //	netlink - links    │   ┌──────── Agent.Run ───────┐ │ hold/release/announce -> applier -> netlink, ARP/NDP
 //	probes  - health   ├──►│ machine.Step -> actions  ├─►│ questions -> prober
-//	applier - results  │   │ one deadline, one timer  │ │ drained mark -> disk
+//	applier, - results │   │ one deadline, one timer  │ │ carry/pass on -> carrier -> nftables, lo, sock_diag
+//	carrier            │   │                          │ │ drained mark -> disk
 //	control - requests ┘   └──────────────────────────┘ └ status, history -> control, metrics
 //
 // The loop never waits: whatever may block runs in a goroutine of its own and
