@@ -342,6 +342,7 @@ func TestDrainedMarkSurvivesARestart(t *testing.T) {
 		if s := a.process.agent.Status(); !s.Drained || s.DrainedSince != since {
 			t.Errorf("drained %v since %q, want since %q", s.Drained, s.DrainedSince, since)
 		}
+		time.Sleep(2 * time.Second) // it has heard the owner
 		b.powerOff()
 		time.Sleep(time.Minute)
 		if len(l.holders(theVIP)) > 0 {
@@ -351,7 +352,7 @@ func TestDrainedMarkSurvivesARestart(t *testing.T) {
 			t.Error(err)
 		}
 		a.awaitSeated()
-		a.tells("init -> drained: startup", "drained -> backup: undrain", "backup -> owner: nobody-heard")
+		a.tells("init -> drained: startup", "drained -> backup: undrain", "backup -> owner: owner-silent")
 		a.kill()
 		a.start()
 		a.awaitSeated()
