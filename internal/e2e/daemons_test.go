@@ -24,6 +24,8 @@ type config struct {
 	keys []string
 	// others are further groups; they have the main one's health check.
 	others []group
+	// sections are further top-level keys: "readiness: {drain_wait: 1s}".
+	sections []string
 	// controlGroup is control.group; empty leaves vipd's default.
 	controlGroup string
 }
@@ -82,6 +84,9 @@ func (v *vipd) text(h *lab.Host, s daemon.Service) string {
 		for _, key := range g.keys {
 			fmt.Fprintf(&b, "    %s\n", key)
 		}
+	}
+	for _, section := range c.sections {
+		fmt.Fprintln(&b, section)
 	}
 	fmt.Fprintf(&b, "control: {socket: %s", v.Socket(h))
 	if c.controlGroup != "" {

@@ -38,6 +38,7 @@ type stage struct {
 	*scene.Scene
 	t       *testing.T
 	vipd    *vipd
+	viplab  string
 	service daemon.Service
 }
 
@@ -75,7 +76,7 @@ func open(t *testing.T, with setup) *stage {
 			t.Error(err)
 		}
 	})
-	return &stage{Scene: s, t: t, vipd: v, service: c.service}
+	return &stage{Scene: s, t: t, vipd: v, viplab: viplab, service: c.service}
 }
 
 // showLogs prints the end of what each process wrote.
