@@ -27,7 +27,7 @@ type layer struct {
 
 func layers() []layer {
 	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer", "bgp", "bgp/bfd"}
-	edges := []string{"election/vrrp/rawsock", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm", "internal/logqueue", "systemd", "bgp/gobgp", "bgp/bfd/udp", "bgp/process", "bgp/path"}
+	edges := []string{"election/vrrp/rawsock", "election/lease/etcd", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm", "internal/logqueue", "systemd", "bgp/gobgp", "bgp/bfd/udp", "bgp/process", "bgp/path"}
 	// below is what edges and surfaces may share: system calls, programs of the
 	// operator's, HTTP listeners.
 	below := []string{"internal/dontwait", "internal/program", "internal/listener"}
@@ -119,6 +119,9 @@ func TestLibrariesStayBehindOnePackage(t *testing.T) {
 		"github.com/google/nftables":                     {"flow"},
 		"github.com/osrg/gobgp/v3/pkg/server":            {"bgp/gobgp"},
 		"github.com/osrg/gobgp/v3/api":                   {"bgp/gobgp"},
+		"go.etcd.io/etcd/client/v3":                      {"election/lease/etcd"},
+		"google.golang.org/grpc":                         {"election/lease/etcd"},
+		"go.uber.org/zap":                                {"election/lease/etcd"},
 		"github.com/prometheus/client_golang/prometheus": {"metrics"},
 		"github.com/coreos/go-systemd/v22/daemon":        {"systemd"},
 		"github.com/coreos/go-systemd/v22/journal":       {"systemd"},
