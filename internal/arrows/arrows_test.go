@@ -29,8 +29,8 @@ func layers() []layer {
 	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer", "bgp", "bgp/bfd"}
 	edges := []string{"election/vrrp/rawsock", "election/lease/etcd", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm", "internal/logqueue", "systemd", "bgp/gobgp", "bgp/bfd/udp", "bgp/process", "bgp/path"}
 	// below is what edges and surfaces may share: system calls, programs of the
-	// operator's, HTTP listeners.
-	below := []string{"internal/dontwait", "internal/program", "internal/listener"}
+	// operator's, HTTP listeners, notes on disk.
+	below := []string{"internal/dontwait", "internal/program", "internal/listener", "internal/lasting"}
 	core := []string{"agent", "bgp/speaker"}
 	surface := []string{"control", "metrics", "readiness"}
 	// files are written for operators.
