@@ -56,6 +56,7 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 	keyed := a.config.AuthKeyFile != next.AuthKeyFile || a.config.Cluster != next.Cluster
 	a.config, a.drained = next, renamed(a.drained, diff)
 	a.watch()
+	a.reviseMembers()
 	a.reviseHello(now, keyed)
 	a.reviseRoutes()
 	for _, name := range diff.Removed {

@@ -121,6 +121,31 @@ func (p *page) election(v *agent.VIPStatus) {
 		advert = fmt.Sprintf("last advert %s ago", brief(e.LastAdvertAgeSeconds))
 	}
 	p.field("election", fmt.Sprintf("%s, VRID %d, priority %d (%s), %s", e.Type, e.VRID, e.Priority, e.Band, advert), p.style.plain)
+	p.listedPeers(e.Peers)
+}
+
+// listedPeers tells whom adverts go to, where that is not the multicast group, or
+// should not be.
+func (p *page) listedPeers(l agent.ListedPeers) {
+	if len(l.From) == 0 && l.Problem == "" {
+		return
+	}
+	from, to := "by multicast", "none known"
+	if len(l.From) > 0 {
+		from = "from " + strings.Join(l.From, ", ")
+	}
+	if len(l.Addresses) > 0 {
+		var all []string
+		for _, a := range l.Addresses {
+			all = append(all, a.String())
+		}
+		to = strings.Join(all, ", ")
+	}
+	paint := p.style.plain
+	if l.Problem != "" {
+		from, paint = from+"; "+l.Problem, p.style.notice
+	}
+	p.field("peers", to+" ("+from+")", paint)
 }
 
 func (p *page) health(v *agent.VIPStatus) {

@@ -11,14 +11,15 @@ import (
 
 // Member is one of the cluster's etcd servers.
 type Member struct {
-	ID uint64
+	ID uint64 `json:"id"`
 	// Name is empty until the member has started for the first time.
-	Name string
+	Name string `json:"name"`
 	// PeerURLs are where other members reach it; ClientURLs, which it does not
 	// have before its first start, where clients do.
-	PeerURLs, ClientURLs []string
+	PeerURLs   []string `json:"peer_urls"`
+	ClientURLs []string `json:"client_urls"`
 	// Learner: it does not vote yet.
-	Learner bool
+	Learner bool `json:"learner"`
 }
 
 // String names a member for people.
