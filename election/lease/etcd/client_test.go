@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,6 +98,7 @@ func (a authority) write(t *testing.T, c Config) {
 // member serves a list of members to those that the authority signed for.
 type member struct {
 	pb.UnimplementedClusterServer
+	mu   sync.Mutex
 	list []*pb.Member
 	// asked gets the question, when it is not nil, and no answer is given.
 	asked chan *pb.MemberListRequest
@@ -108,6 +110,8 @@ func (m *member) MemberList(ctx context.Context, question *pb.MemberListRequest)
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return &pb.MemberListResponse{Members: m.list}, nil
 }
 
