@@ -26,8 +26,9 @@ const (
 	connectTimeout = time.Second
 	// unheardTimeout is how long data may lie unacknowledged before a connection is
 	// taken for dead: gRPC makes it the socket's TCP_USER_TIMEOUT (tcp(7)). A
-	// connection on which nothing is asked is asked by the kernel each idleProbe.
-	unheardTimeout = 900 * time.Millisecond
+	// connection on which nothing is asked is asked by the kernel each idleProbe. The
+	// kernel counts from the first retransmission, which comes after 200 ms or more.
+	unheardTimeout = 500 * time.Millisecond
 	idleProbe      = time.Second
 	// pingAfter is gRPC's own question whether the server lives, asked only while
 	// a stream is open: etcd ends connections that are asked without one. gRPC

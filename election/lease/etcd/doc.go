@@ -9,8 +9,8 @@
 //	etcd is down             the error is there at once, tried again each half second
 //	the way to it is cut     what is on its way is given up within a second, and the
 //	                         connection with it (TCP_USER_TIMEOUT)
-//	etcd is frozen           the call's own deadline; another endpoint, if there is
-//	                         one, is asked the next time
+//	etcd is frozen           the call's own deadline; endpoints are asked in turn, so
+//	                         another one, if there is one, the next time
 //	files are not there yet  the error names the file and what to do
 //
 // Nothing is tried again behind the caller's back: who asks knows how long an
