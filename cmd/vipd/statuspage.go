@@ -145,7 +145,7 @@ func (p *page) listedPeers(l agent.ListedPeers) {
 	if l.Problem != "" {
 		from, paint = from+"; "+l.Problem, p.style.notice
 	}
-	p.field("peers", to+" ("+from+")", paint)
+	p.field("adverts to", to+" ("+from+")", paint)
 }
 
 func (p *page) health(v *agent.VIPStatus) {
