@@ -236,7 +236,7 @@ func (g *group) locateMembers() (placed []netip.Addr, lost []ClusterMember) {
 
 // tellUnplaced logs, once, members that are not where the group's adverts go.
 func (g *group) tellUnplaced(lost []ClusterMember) {
-	var names []string
+	names := make([]string, 0, len(lost))
 	for _, m := range lost {
 		names = append(names, m.Name+" ("+strings.Join(m.URLs, ", ")+")")
 	}

@@ -80,9 +80,9 @@ func smallest() *Config {
 			Leaving:     Leaving{Worse: Worse{Prepend: 3, MED: 1000, GracefulShutdown: true}, Wait: time.Second},
 			ReturnDelay: 10 * time.Second,
 		},
-		Drain:    Drain{Timeout: 30 * time.Second, ShutdownTimeout: 4 * time.Second},
-		Metrics:  Metrics{Listen: "127.0.0.1:9650"},
-		Control:  Control{Socket: "/run/vipd/vipd.sock", Group: "vipd-admin"},
+		Drain:   Drain{Timeout: 30 * time.Second, ShutdownTimeout: 4 * time.Second},
+		Metrics: Metrics{Listen: "127.0.0.1:9650"},
+		Control: Control{Socket: "/run/vipd/vipd.sock", Group: "vipd-admin"},
 		Etcd: Etcd{
 			Endpoints: []string{"https://127.0.0.1:2379"},
 			CAFile:    "/etc/kubernetes/pki/etcd/ca.crt",

@@ -1,9 +1,11 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -25,7 +27,7 @@ type Member struct {
 // String names a member for people.
 func (m Member) String() string {
 	if m.Name == "" {
-		return fmt.Sprintf("%x", m.ID)
+		return strconv.FormatUint(m.ID, 16)
 	}
 	return m.Name
 }
@@ -52,10 +54,7 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 		return nil, fmt.Errorf("list etcd's members: %w", err)
 	}
 	slices.SortFunc(all, func(a, b Member) int {
-		if byName := strings.Compare(a.Name, b.Name); byName != 0 {
-			return byName
-		}
-		return strings.Compare(fmt.Sprintf("%016x", a.ID), fmt.Sprintf("%016x", b.ID))
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	return all, nil
 }

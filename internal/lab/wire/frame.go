@@ -53,7 +53,7 @@ func question(mac net.HardwareAddr, from, addr netip.Addr) ([]byte, error) {
 	}
 	ip := make([]byte, ip6Header, ip6Header+len(message))
 	ip[0], ip[6], ip[7] = 6<<4, unix.IPPROTO_ICMPV6, 255
-	binary.BigEndian.PutUint16(ip[4:], uint16(len(message)))
+	binary.BigEndian.PutUint16(ip[4:], uint16(len(message))) //nolint:gosec // a solicitation is short
 	copy(ip[8:], from.AsSlice())
 	copy(ip[24:], group.AsSlice())
 	g := group.As16()
