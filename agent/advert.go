@@ -156,7 +156,7 @@ func (a *Agent) publishDiscarded() {
 func (g *group) isPeer() bool {
 	src := g.agent.frame.Src
 	return slices.Contains(g.cfg.VRRP.Peers, src) || slices.Contains(g.filePeers, src) ||
-		g.cfg.VRRP.EtcdPeers && slices.Contains(g.memberPeers, src)
+		g.cfg.VRRP.EtcdPeers && (slices.Contains(g.memberPeers, src) || g.hears(src))
 }
 
 // sender is the MAC from which the frame at hand came.

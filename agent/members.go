@@ -19,10 +19,13 @@ import (
 // an owner's death.
 const departure = 5 * time.Second
 
-// departed is a member that left, and when it is told nothing more.
+// departed is a member that left, and when that is looked at again.
 type departed struct {
 	addr  netip.Addr
 	until time.Time
+	// heard: it owned the VIP, and is listened to until another node does. To stop
+	// listening to an owner would make two.
+	heard bool
 }
 
 // membership is what this node knows of the cluster's members. It belongs to the
@@ -251,9 +254,14 @@ func (g *group) tellUnplaced(lost []ClusterMember) {
 func (g *group) replaceMembers(now time.Time, placed []netip.Addr) {
 	g.departed = slices.DeleteFunc(g.departed, func(d departed) bool { return slices.Contains(placed, d.addr) })
 	for _, addr := range g.memberPeers {
-		if g.cfg.VRRP.EtcdPeers && !slices.Contains(placed, addr) {
-			g.departed = append(g.departed, departed{addr: addr, until: now.Add(departure)})
+		if !g.cfg.VRRP.EtcdPeers || slices.Contains(placed, addr) {
+			continue
 		}
+		d := departed{addr: addr, until: now.Add(departure), heard: g.isOwner(now, addr)}
+		if d.heard {
+			g.log.Warn("the owner of the VIP is no member of etcd any more; it is heard until another node owns the VIP. If it should not, run vipd drain there", "owner", addr)
+		}
+		g.departed = append(g.departed, d)
 	}
 	g.memberPeers = placed
 	g.log.Info("peers changed", "etcd", placed, "peers", g.peers())
@@ -263,19 +271,35 @@ func (g *group) replaceMembers(now time.Time, placed []netip.Addr) {
 	}
 }
 
-// departing is when the next member that left is told nothing more; zero: none
-// is told anything.
+// isOwner tells whether a node is the one that is heard as owner.
+func (g *group) isOwner(now time.Time, addr netip.Addr) bool {
+	owner, alive := g.machine.Owner(now)
+	return alive && owner.Addr == addr
+}
+
+// departing is when members that left are looked at again; zero: never.
 func (g *group) departing() time.Time {
 	if len(g.departed) == 0 {
 		return time.Time{}
 	}
-	return g.departed[0].until
+	return slices.MinFunc(g.departed, func(a, b departed) int { return a.until.Compare(b.until) }).until
 }
 
-// forgetDeparted tells members that left long ago nothing more.
+// forgetDeparted tells members that left long ago nothing more. One that owned the
+// VIP is told of its successor first.
 func (g *group) forgetDeparted(now time.Time) {
+	for i := range g.departed {
+		if d := &g.departed[i]; d.heard && !now.Before(d.until) {
+			d.heard, d.until = g.isOwner(now, d.addr), now.Add(departure)
+		}
+	}
 	g.departed = slices.DeleteFunc(g.departed, func(d departed) bool { return !now.Before(d.until) })
 	g.prepare()
+}
+
+// hears tells whether a node that left the members is heard all the same.
+func (g *group) hears(addr netip.Addr) bool {
+	return slices.ContainsFunc(g.departed, func(d departed) bool { return d.heard && d.addr == addr })
 }
 
 // listedPeers are whom the group's adverts go to, for the status.

@@ -119,6 +119,44 @@ func TestMembersJoinAndLeave(t *testing.T) {
 	})
 }
 
+// kubeadm reset on the owner, which nobody drained: it is heard until a healthy
+// node has taken over, and not a moment longer than that needs.
+func TestTheOwnerLeaves(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lan) {
+		var nodes []*node
+		var etcds []*tellsMembers
+		for _, last := range []byte{13, 12, 11} {
+			n, etcd := l.withEtcd(last, ofEtcd, membersAt(11, 12, 13))
+			n.start()
+			await(t, n.name+" has a part", func() bool { return n.seated() || n.status("apiserver").Owner != "" })
+			nodes, etcds = append(nodes, n), append(etcds, etcd)
+		}
+		owner := nodes[0]
+		owner.awaitSeated()
+		time.Sleep(time.Minute)
+		for _, etcd := range etcds[1:] {
+			etcd.set(membersAt(11, 12))
+		}
+		etcds[0].set(Membership{Err: errNoEtcd})
+		time.Sleep(time.Minute)
+		if got := l.holders(theVIP); !slices.Equal(got, []string{"cp13"}) {
+			t.Errorf("%v hold the VIP while the owner is well", got)
+		}
+		owner.die() // its API server goes with its etcd
+		await(t, "a member owns the VIP", func() bool { return nodes[1].seated() || nodes[2].seated() })
+		time.Sleep(time.Minute)
+		if got := l.holders(theVIP); len(got) != 1 || got[0] == "cp13" {
+			t.Errorf("%v hold the VIP", got)
+		}
+		owner.recover()
+		time.Sleep(time.Minute)
+		if owner.seated() {
+			t.Error("who left took the VIP back")
+		}
+		l.unbroken()
+	})
+}
+
 // Before kubeadm init there is no etcd: the nodes find each other by multicast,
 // and go on when etcd tells of them.
 func TestBeforeEtcdPeersAreFoundByMulticast(t *testing.T) {

@@ -29,8 +29,10 @@ type stage struct {
 	t    *testing.T
 	ctx  context.Context
 	etcd *etcdcluster.Cluster
-	// group is what the configuration says of the VIP beside its address.
+	// group is what the configuration says of the VIP beside its address, health its
+	// check.
 	group   []string
+	health  string
 	running map[*lab.Host]*lab.Proc
 }
 
@@ -46,7 +48,7 @@ func open(t *testing.T, hosts int, group ...string) *stage {
 	t.Cleanup(c.Close)
 	return &stage{
 		Lab: l, t: t, ctx: labtest.Context(t, 2*time.Minute), etcd: c,
-		group: group, running: map[*lab.Host]*lab.Proc{},
+		group: group, health: "{type: exec, command: [/bin/true]}", running: map[*lab.Host]*lab.Proc{},
 	}
 }
 
@@ -61,13 +63,13 @@ func dir(h *lab.Host) string { return filepath.Join(h.Dir(), "vipd") }
 
 func socket(h *lab.Host) string { return filepath.Join(dir(h), "vipd.sock") }
 
-// vipd starts the daemon on a host. Its health is always good: what it does is to
-// depend on nothing but etcd and the segment.
+// vipd starts the daemon on a host. Its health is always good unless a story says
+// otherwise: what it does depends on nothing but etcd and the segment.
 func (s *stage) vipd(h *lab.Host) {
 	s.t.Helper()
 	pki := func(name string) string { return filepath.Join(s.etcd.PKI(h), name) }
 	var b strings.Builder
-	fmt.Fprintf(&b, "node: %s\nvips:\n  - name: apiserver\n    addresses: [%s]\n    health: [{type: exec, command: [/bin/true]}]\n", h, theVIP)
+	fmt.Fprintf(&b, "node: %s\nvips:\n  - name: apiserver\n    addresses: [%s]\n    health: [%s]\n", h, theVIP, s.health)
 	for _, key := range s.group {
 		fmt.Fprintf(&b, "    %s\n", key)
 	}
@@ -154,17 +156,23 @@ func (s *stage) watch() *wire.Watcher {
 	return w
 }
 
-// judge ends a watch and fails the test if two stations answered at one time. It
-// returns what was seen.
-func (s *stage) judge(w *wire.Watcher) wire.Report {
+// seen ends a watch and returns what it saw.
+func (s *stage) seen(w *wire.Watcher) wire.Report {
 	s.t.Helper()
 	report, err := w.Stop()
 	s.must(err)
-	for _, two := range report.Two {
-		s.t.Errorf("two answered for the VIP: %v", two)
-	}
 	for _, i := range report.All {
 		s.t.Log(i)
+	}
+	return report
+}
+
+// judge is seen, and fails the test if two stations answered at one time.
+func (s *stage) judge(w *wire.Watcher) wire.Report {
+	s.t.Helper()
+	report := s.seen(w)
+	for _, two := range report.Two {
+		s.t.Errorf("two answered for the VIP: %v", two)
 	}
 	return report
 }

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/vipd/vipd/agent"
@@ -44,6 +45,35 @@ func TestPeersAreTheMembersOfEtcd(t *testing.T) {
 	report := s.judge(w)
 	if len(report.None) > 0 {
 		t.Errorf("nobody answered for the VIP: %v", report.None)
+	}
+}
+
+// kubeadm reset on the owner, which nobody drained: its API server, for which etcd
+// itself stands here, is gone with it, and a member takes the VIP from it.
+func TestTheOwnerLeavesTheCluster(t *testing.T) {
+	s := open(t, 3, "vrrp: {peers: [etcd]}")
+	s.health = "{type: tcp, address: \"127.0.0.1:2379\"}"
+	one, two, three := s.Hosts[0], s.Hosts[1], s.Hosts[2]
+	s.must(s.etcd.Start(s.ctx, s.Hosts...))
+	s.vipd(one)
+	s.awaitOwner(one)
+	s.vipd(two)
+	s.awaitBackup(two, one)
+	s.awaitPeers(two, "etcd", one, three)
+
+	w := s.watch()
+	s.must(s.etcd.Remove(s.ctx, one))
+	s.awaitOwner(two)
+	s.await(one, "be off the VIP", func(v agent.VIPStatus) bool { return v.State == agent.StateBackup })
+	s.awaitPeers(two, "etcd", three)
+	// VRRP's successor has the address before the owner lets go, so for a moment of
+	// the move both answer.
+	report := s.seen(w)
+	if len(report.None) > 0 {
+		t.Errorf("nobody answered for the VIP: %v", report.None)
+	}
+	if last := report.All[len(report.All)-1]; !slices.Equal(last.By, []string{two.Name}) {
+		t.Errorf("in the end: %v", last)
 	}
 }
 
