@@ -120,7 +120,34 @@ func (c *Client) explain(err error) error {
 			return *problem
 		}
 	}
-	return fmt.Errorf("ask etcd at %s: %w", strings.Join(c.endpoints, ", "), err)
+	return fmt.Errorf("ask etcd at %s: %w", strings.Join(c.endpoints, ", "), plainly(err))
+}
+
+// told is an error in fewer words.
+type told struct {
+	words string
+	error
+}
+
+func (t told) Error() string { return t.words }
+
+func (t told) Unwrap() error { return t.error }
+
+// plainly takes the layers of gRPC off an error's text: what is left is what the
+// network or TLS said.
+func plainly(err error) error {
+	s, ok := status.FromError(err)
+	if !ok {
+		return err
+	}
+	words := s.Message()
+	if _, inner, layered := strings.Cut(words, `desc = "`); layered {
+		words = strings.TrimSuffix(inner, `"`)
+	}
+	for _, layer := range []string{"transport: ", "Error while dialing: "} {
+		words = strings.TrimPrefix(words, layer)
+	}
+	return told{words, err}
 }
 
 // failFast has a call fail while there is no connection, with the reason. The

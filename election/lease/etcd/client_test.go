@@ -23,7 +23,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
 )
 
 // authority signs for a cluster.
@@ -279,7 +281,11 @@ func TestNobodyThere(t *testing.T) {
 	end()
 	client, _ := open(t, at)
 	_, err := client.Members(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "connection refused") || !strings.Contains(err.Error(), "https://"+at) {
-		t.Errorf("got %v, want connection refused at %s", err, at)
+	want := "list etcd's members: ask etcd at https://" + at + ": dial tcp " + at + ": connect: connection refused"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("%v has lost its code", err)
 	}
 }
