@@ -148,8 +148,8 @@ func TestLibrariesStayBehindOnePackage(t *testing.T) {
 // their decisions compare readings of the monotonic clock, and neither turn one
 // into a calendar time, which loses that reading, nor make a time out of one.
 func TestNoWallClockInDecisions(t *testing.T) {
-	pure := []string{"election", "election/vrrp", "health/counter", "peer", "bgp", "bgp/bfd"}
-	acting := []string{"agent", "vip", "election/vrrp/rawsock", "peer/udp", "bgp/bfd/udp", "bgp/speaker", "bgp/process"}
+	pure := []string{"election", "election/vrrp", "election/lease", "health/counter", "peer", "bgp", "bgp/bfd"}
+	acting := []string{"agent", "vip", "election/vrrp/rawsock", "election/lease/etcd", "peer/udp", "bgp/bfd/udp", "bgp/speaker", "bgp/process"}
 	clock := []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker"}
 	made := []string{"Unix", "UnixMilli", "UnixMicro", "Date", "Parse", "ParseInLocation"}
 	turned := []string{

@@ -31,9 +31,11 @@ type stage struct {
 	etcd *etcdcluster.Cluster
 	// group is what the configuration says of the VIP beside its address, health its
 	// check.
-	group   []string
-	health  string
-	running map[*lab.Host]*lab.Proc
+	group  []string
+	health string
+	// endpoint is where vipd finds etcd; empty: at the member itself.
+	endpoint string
+	running  map[*lab.Host]*lab.Proc
 }
 
 // open builds a lab of hosts on which nothing runs. group are keys of the VIP's
@@ -67,22 +69,33 @@ func socket(h *lab.Host) string { return filepath.Join(dir(h), "vipd.sock") }
 // otherwise: what it does depends on nothing but etcd and the segment.
 func (s *stage) vipd(h *lab.Host) {
 	s.t.Helper()
+	file := s.configure(h)
+	p, err := h.Start("vipd", "nice", "-n", "-15", labtest.Vipd(), "run", "--config", file)
+	s.must(err)
+	s.running[h] = p
+}
+
+// configure writes a host's configuration.
+func (s *stage) configure(h *lab.Host) (file string) {
+	s.t.Helper()
 	pki := func(name string) string { return filepath.Join(s.etcd.PKI(h), name) }
+	endpoint := s.endpoint
+	if endpoint == "" {
+		endpoint = s.etcd.Endpoint()
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "node: %s\nvips:\n  - name: apiserver\n    addresses: [%s]\n    health: [%s]\n", h, theVIP, s.health)
 	for _, key := range s.group {
 		fmt.Fprintf(&b, "    %s\n", key)
 	}
-	fmt.Fprintf(&b, "etcd: {endpoints: [%q], ca_file: %s, cert_file: %s, key_file: %s}\n", s.etcd.Endpoint(),
+	fmt.Fprintf(&b, "etcd: {endpoints: [%q], ca_file: %s, cert_file: %s, key_file: %s}\n", endpoint,
 		pki(etcdcluster.CAFile), pki(etcdcluster.ClientCertFile), pki(etcdcluster.ClientKeyFile))
 	fmt.Fprintf(&b, "control: {socket: %s}\nmetrics: {listen: \"\"}\nstate_dir: %s\ndata_dir: %s\n",
 		socket(h), filepath.Join(dir(h), "state"), filepath.Join(dir(h), "data"))
 	s.must(os.MkdirAll(dir(h), 0o750))
-	file := filepath.Join(dir(h), "vipd.yaml")
+	file = filepath.Join(dir(h), "vipd.yaml")
 	s.must(os.WriteFile(file, []byte(b.String()), 0o600))
-	p, err := h.Start("vipd", "nice", "-n", "-15", labtest.Vipd(), "run", "--config", file)
-	s.must(err)
-	s.running[h] = p
+	return file
 }
 
 // kill kills a host's daemon.

@@ -26,6 +26,8 @@ const (
 	firstSource = 201
 	// patience is how long answers to the last question are waited for.
 	patience = 200 * time.Millisecond
+	// settled is how long after a question its answers are usually here.
+	settled = 50 * time.Millisecond
 )
 
 // Watcher asks for one VIP until it is stopped.
@@ -83,6 +85,18 @@ func (w *Watcher) Stop() (Report, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return summarise(w.all, end), errors.Join(w.err, err)
+}
+
+// Latest are those who answered the latest question whose answers are all here.
+func (w *Watcher) Latest() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, q := range slices.Backward(w.all) {
+		if time.Since(q.At) > settled {
+			return slices.Clone(q.By)
+		}
+	}
+	return nil
 }
 
 func (w *Watcher) fail(err error) {
