@@ -67,7 +67,7 @@ func (a *Agent) followMembers() {
 	m.serial++
 	m.end, m.where, m.followed = nil, a.config.Etcd, a.config.FollowsMembers()
 	if !m.followed || a.edges.Members == nil {
-		m.members, m.source, m.fault = nil, unknownMembers, ""
+		m.members, m.source, m.fault, m.stranger = nil, unknownMembers, "", false
 		return
 	}
 	serial, where := m.serial, m.where
@@ -215,10 +215,10 @@ func (g *group) inDoubt() bool {
 // locateMembers returns where the other members are on the group's interface, and
 // those that are not there.
 func (g *group) locateMembers() (placed []netip.Addr, lost []ClusterMember) {
-	name, ok := config.ResolveInterface(g.cfg, g.agent.host())
-	if !ok || !g.usesMembers() {
+	if !g.usesMembers() {
 		return nil, nil
 	}
+	name, _ := config.ResolveInterface(g.cfg, g.agent.host())
 	i := g.agent.interfaces[name]
 	if !i.hasSubnet(g.ipv6()) {
 		return g.memberPeers, nil // of those that were there, while the interface has lost its addresses

@@ -251,6 +251,26 @@ func TestMembersThatAreElsewhere(t *testing.T) {
 	})
 }
 
+func TestMembersStayWhileAnInterfaceHasNoAddress(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lan) {
+		a, _ := l.withEtcd(11, ofEtcd, membersAt(11, 12))
+		a.start()
+		a.awaitSeated()
+		for _, p := range a.own() {
+			a.remove("eth0", p.String())
+		}
+		a.awaitAt(StateFault)
+		if got := a.advertisesTo().Addresses; len(got) != 1 {
+			t.Errorf("peers are %v", got)
+		}
+		a.configure("eth0", "192.0.2.11/24")
+		a.awaitSeated()
+		if got := a.logged("peers changed"); len(got) != 1 {
+			t.Errorf("told: %v", got)
+		}
+	})
+}
+
 func TestReloadAsksAnotherEtcd(t *testing.T) {
 	bubble(t, func(t *testing.T, l *lan) {
 		a, etcd := l.withEtcd(11, apiserver, membersAt(11, 12))
