@@ -129,7 +129,7 @@ func (g *group) whyUnheard(now time.Time) string {
 	case s.password:
 		return fmt.Sprintf("%v advertises it in version 2 with another password: make vrrp.password equal to the others' (keepalived: auth_pass, none without auth_type PASS)", s.from)
 	default:
-		return fmt.Sprintf("%v advertises it, and is not in this node's vrrp.peers or peers_file", s.from)
+		return fmt.Sprintf("%v advertises it, and is not in this node's vrrp.peers or peers_file, nor a member of etcd if those are its peers", s.from)
 	}
 }
 
@@ -155,7 +155,8 @@ func (a *Agent) publishDiscarded() {
 // isPeer tells whether the frame at hand comes from a listed peer.
 func (g *group) isPeer() bool {
 	src := g.agent.frame.Src
-	return slices.Contains(g.cfg.VRRP.Peers, src) || slices.Contains(g.filePeers, src)
+	return slices.Contains(g.cfg.VRRP.Peers, src) || slices.Contains(g.filePeers, src) ||
+		g.cfg.VRRP.EtcdPeers && (slices.Contains(g.memberPeers, src) || g.hears(src))
 }
 
 // sender is the MAC from which the frame at hand came.

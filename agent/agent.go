@@ -61,6 +61,8 @@ type Agent struct {
 	known   bool
 	drained Drained
 	cluster cluster
+	// membership is what etcd tells of the cluster.
+	membership membership
 	// announcing is about routes.
 	announcing announcing
 	drains     []*drain
@@ -175,6 +177,7 @@ func (a *Agent) start(now time.Time) {
 	}
 	a.findShadows(now)
 	a.followKeys()
+	a.followMembers()
 	a.spawn(a.watchRules)
 	a.publish(now)
 }
@@ -296,6 +299,8 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		if !ev.group.gone {
 			ev.group.peersRead(now, ev)
 		}
+	case membersSeen:
+		a.membersSeen(now, ev)
 	case keysRead:
 		a.keysRead(now, ev)
 	case SpeakerChanged:

@@ -21,8 +21,10 @@ type Edges struct {
 	Claims    Claims
 	Health    HealthProber
 	Files     FileFollower
-	Mark      DrainMark
-	Flows     Flows
+	// Members is nil where nothing is known of the cluster's etcd.
+	Members Members
+	Mark    DrainMark
+	Flows   Flows
 	// Speaker is nil where there is none; Paths goes with it.
 	Speaker Speaker
 	Paths   Paths
@@ -149,6 +151,33 @@ type ProbeResult struct {
 // ctx ends.
 type FileFollower interface {
 	Follow(ctx context.Context, path string, fn func(content []byte, err error)) error
+}
+
+// Members follows who is in the cluster, by its etcd.
+type Members interface {
+	// Follow reports what was remembered at first, then who is in the cluster,
+	// after each change, and why that cannot be learned each time it begins, until
+	// ctx ends.
+	Follow(ctx context.Context, where config.Etcd, fn func(Membership)) error
+}
+
+// Membership is who is in the cluster.
+type Membership struct {
+	Members []ClusterMember
+	// Remembered: it was so when it was last known, before this start.
+	Remembered bool
+	// Err is why it cannot be learned now; Members is empty then.
+	Err error
+	// Forgetful is why the next start will not remember it.
+	Forgetful error
+}
+
+// ClusterMember is a member of the cluster's etcd.
+type ClusterMember struct {
+	// Name is for people.
+	Name string
+	// URLs are where it is reached: by other members first, then by clients.
+	URLs []string
 }
 
 // DrainMark remembers which VIPs were drained, across restarts of the daemon

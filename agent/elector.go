@@ -83,7 +83,7 @@ func (m *everyNode) Step(_ time.Time, ev vrrp.Event) []vrrp.Action {
 		if m.state != vrrp.Init {
 			m.leave(vrrp.Backup, ev.Reason, ev.Detail)
 		}
-	case vrrp.Tick, vrrp.Advert, vrrp.Held, vrrp.Probed, vrrp.Configure, vrrp.Named, vrrp.Members, vrrp.Company:
+	case vrrp.Tick, vrrp.Advert, vrrp.Held, vrrp.Probed, vrrp.Configure, vrrp.Named, vrrp.Members, vrrp.Company, vrrp.Doubt:
 	default:
 		panic("agent: unhandled event of an election")
 	}

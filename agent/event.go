@@ -98,6 +98,12 @@ type peersRead struct {
 	err     error
 }
 
+// membersSeen is who is in the cluster, as followed for the serial-th time.
+type membersSeen struct {
+	serial int
+	seen   Membership
+}
+
 // keysRead is the content of the key file.
 type keysRead struct {
 	path    string
@@ -119,6 +125,7 @@ func (probed) event()           {}
 func (claimed) event()          {}
 func (checked) event()          {}
 func (peersRead) event()        {}
+func (membersSeen) event()      {}
 func (keysRead) event()         {}
 func (requested) event()        {}
 

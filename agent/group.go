@@ -25,6 +25,12 @@ type group struct {
 	fault cause
 	// filePeers are the peers of peers_file.
 	filePeers []netip.Addr
+	// memberPeers are the members of etcd, where they are on the group's interface;
+	// departed are those that were until lately. unplaced is what was told last of
+	// members that are elsewhere.
+	memberPeers []netip.Addr
+	departed    []departed
+	unplaced    string
 
 	fitness       fitness
 	announcements announcements
@@ -191,7 +197,10 @@ func (g *group) prepare() vrrp.Config {
 	g.advertised = c.Addresses
 	g.unicastTo = nil
 	if g.unicast() {
-		g.unicastTo = c.Peers
+		g.unicastTo = slices.Clone(c.Peers)
+	}
+	for _, d := range g.departed {
+		g.unicastTo = append(g.unicastTo, d.addr)
 	}
 	return c
 }
@@ -206,7 +215,7 @@ func linkLocalFirst(a netip.Addr) int {
 // peers are the other members known by configuration.
 func (g *group) peers() []netip.Addr {
 	var all []netip.Addr
-	for _, p := range slices.Concat(g.cfg.VRRP.Peers, g.filePeers) {
+	for _, p := range g.listed() {
 		if p.Is6() == g.ipv6() && p != g.own && !slices.Contains(all, p) {
 			all = append(all, p)
 		}
@@ -214,9 +223,19 @@ func (g *group) peers() []netip.Addr {
 	return all
 }
 
+// listed are the peers of all sources, this node itself perhaps among them.
+func (g *group) listed() []netip.Addr {
+	if !g.cfg.VRRP.EtcdPeers {
+		return slices.Concat(g.cfg.VRRP.Peers, g.filePeers)
+	}
+	return slices.Concat(g.cfg.VRRP.Peers, g.filePeers, g.memberPeers)
+}
+
 // unicast tells whether adverts go to peers rather than to the multicast group.
+// Before etcd has told of another member they go to the latter: then joiners
+// hear the owner, and it hears them.
 func (g *group) unicast() bool {
-	return len(g.cfg.VRRP.Peers) > 0 || g.cfg.VRRP.PeersFile != ""
+	return len(g.cfg.VRRP.Peers) > 0 || g.cfg.VRRP.PeersFile != "" || g.cfg.VRRP.EtcdPeers && len(g.memberPeers) > 0
 }
 
 // deadline is when the group has to be ticked; zero: not. With hundreds of
@@ -233,7 +252,7 @@ func (g *group) workOutDeadline() time.Time {
 	d := g.machine.Deadline()
 	for _, t := range [...]time.Time{
 		g.fitness.deadline(), g.refreshAt, g.retryAt, g.unheldDeadline(),
-		g.pardonAt, g.defendAt, g.rejoinAt, g.shadowDeadline(),
+		g.pardonAt, g.defendAt, g.rejoinAt, g.shadowDeadline(), g.departing(),
 	} {
 		d = earliest(d, t)
 	}
@@ -263,6 +282,9 @@ func (g *group) tick(now time.Time) {
 	}
 	if due(g.rejoinAt, now) {
 		g.relink(now, election.NoInterface)
+	}
+	if due(g.departing(), now) {
+		g.forgetDeparted(now)
 	}
 	g.tickAddresses(now)
 	g.tickAnnouncements(now)

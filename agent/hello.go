@@ -125,7 +125,7 @@ func (a *Agent) segments() []peer.Segment {
 // hello.peers if there are any of the family, else those of the adverts.
 func (g *group) greeted() []netip.Addr {
 	var own []netip.Addr
-	for _, p := range g.agent.config.Hello.Peers {
+	for _, p := range g.helloPeers() {
 		if p.Is6() == g.ipv6() && p != g.own {
 			own = append(own, p)
 		}
@@ -140,7 +140,16 @@ func (g *group) greeted() []netip.Addr {
 func (g *group) greetsAll() bool { return !g.unicast() && !g.helloPeersSet() }
 
 func (g *group) helloPeersSet() bool {
-	return slices.ContainsFunc(g.agent.config.Hello.Peers, func(p netip.Addr) bool { return p.Is6() == g.ipv6() })
+	return slices.ContainsFunc(g.helloPeers(), func(p netip.Addr) bool { return p.Is6() == g.ipv6() })
+}
+
+// helloPeers are those of hello.peers, of both families.
+func (g *group) helloPeers() []netip.Addr {
+	c := g.agent.config.Hello
+	if !c.EtcdPeers {
+		return c.Peers
+	}
+	return slices.Concat(c.Peers, g.memberPeers)
 }
 
 // port is where the group's hellos go in and out; nil: there is none.

@@ -82,6 +82,7 @@ func (a *Agent) interfaceGone(now time.Time, name string) {
 // an interface that is gone leave it together: one that stayed would keep its
 // dead sockets alive for the others to come back to.
 func (a *Agent) relinkAll(now time.Time) {
+	a.recogniseSelf()
 	for _, g := range a.groups {
 		if g.link != nil && a.interfaces[g.link.name].Index != g.link.index {
 			g.quit(now, cause{reason: election.NoInterface, detail: g.link.name + " was removed"})
@@ -103,6 +104,7 @@ func (g *group) relink(now time.Time, moved election.Reason) {
 		g.relinkEverywhere(now)
 		return
 	}
+	g.placeMembers(now)
 	i, own, fault := g.place()
 	if g.link != nil && g.link.name != i.Name {
 		detail := "the VIP is not to be on " + g.link.name + " any more"
@@ -247,7 +249,7 @@ func (g *group) canAdvertiseFrom(a netip.Addr) bool {
 // fromLinkLocal tells whether IPv6 adverts come from a link-local address:
 // unicast to peers with other addresses needs one of that kind.
 func (g *group) fromLinkLocal() bool {
-	for _, p := range slices.Concat(g.cfg.VRRP.Peers, g.filePeers) {
+	for _, p := range g.listed() {
 		if p.Is6() && !p.IsLinkLocalUnicast() {
 			return false
 		}

@@ -170,6 +170,7 @@ func (g *group) status(now time.Time) VIPStatus {
 			Type: string(g.cfg.Election), VRID: g.cfg.VRRP.VRID,
 			Priority: g.machine.Priority(now), Band: g.machine.Band().String(),
 			LastAdvertAgeSeconds: g.lastAdvertAge(now),
+			Peers:                g.listedPeers(),
 		},
 		Handover: g.handoverStatus(now),
 		Counters: g.counters,

@@ -56,6 +56,7 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 	keyed := a.config.AuthKeyFile != next.AuthKeyFile || a.config.Cluster != next.Cluster
 	a.config, a.drained = next, renamed(a.drained, diff)
 	a.watch()
+	a.reviseMembers()
 	a.reviseHello(now, keyed)
 	a.reviseRoutes()
 	for _, name := range diff.Removed {
@@ -72,6 +73,7 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 	}
 	slices.SortStableFunc(a.groups, func(x, y *group) int { return place(next, x) - place(next, y) })
 	for _, g := range a.groups {
+		g.placeMembers(now)
 		g.handover.passing.forget() // the firewall may have been mended
 		g.carry(now)
 	}

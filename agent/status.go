@@ -118,6 +118,20 @@ type ElectionStatus struct {
 	// LastAdvertAgeSeconds is the age of the last advert sent as owner, or
 	// heard of another; -1 before the first.
 	LastAdvertAgeSeconds float64 `json:"last_advert_age_seconds"`
+	// Peers are whom adverts go to.
+	Peers ListedPeers `json:"peers"`
+}
+
+// ListedPeers are whom adverts go to.
+type ListedPeers struct {
+	// From are the sources of the list: configuration, file, etcd, or remembered
+	// for etcd's members as they were before this start. Without any, adverts go
+	// to the multicast group.
+	From []string `json:"from"`
+	// Addresses are those of the other nodes.
+	Addresses []netip.Addr `json:"addresses"`
+	// Problem is why the list may be out of date; empty: it is not.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Entry is one change of a VIP group's state.

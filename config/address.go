@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -31,12 +30,7 @@ func vipAddress() kind[netip.Addr] {
 // peerAddress is where adverts are sent to.
 func peerAddress() kind[netip.Addr] {
 	return kind[netip.Addr]{
-		parse: func(s string) (netip.Addr, error) {
-			if s == "etcd" {
-				return netip.Addr{}, errors.New("etcd is not supported by this version; write addresses, or use peers_file")
-			}
-			return unicastAddress(s)
-		},
+		parse:  unicastAddress,
 		format: netip.Addr.String,
 		tag:    "!!str",
 	}

@@ -22,6 +22,7 @@ func check(c *Config, f *findings) {
 	checkVRIDs(c.VIPs, f)
 	checkHello(c, f)
 	checkBGP(c, f)
+	checkEtcd(&c.Etcd, f)
 	checkReadiness(c.Readiness, c.Metrics.Listen, f)
 	for i := range c.VIPs {
 		checkGroup(&c.VIPs[i], element("vips", i), f)
@@ -166,7 +167,7 @@ func checkReadiness(r Readiness, metrics string, f *findings) {
 func checkHello(c *Config, f *findings) {
 	seen := map[netip.Addr]bool{}
 	for i, peer := range c.Hello.Peers {
-		at := element("hello.peers", i)
+		at := f.elementOf("hello.peers", i)
 		switch {
 		case !peer.IsValid():
 		case seen[peer]:
@@ -187,12 +188,12 @@ func checkPeers(vips []VIP, group int, f *findings) {
 			continue
 		}
 		if seen[peer] {
-			f.add(element(at, i), "%s is in the list twice", peer)
+			f.add(f.elementOf(at, i), "%s is in the list twice", peer)
 			continue
 		}
 		seen[peer] = true
 		if text := peerProblem(vips, vips[group], peer); text != "" {
-			f.add(element(at, i), "%s", text)
+			f.add(f.elementOf(at, i), "%s", text)
 		}
 	}
 }

@@ -16,12 +16,15 @@ type Config struct {
 	Hello       Hello
 	VIPs        []VIP
 	BGP         BGP
+	Etcd        Etcd
 	Drain       Drain
 	Metrics     Metrics
 	Readiness   Readiness
 	Control     Control
 	StateDir    string
-	Log         Log
+	// DataDir holds what has to survive a power-off.
+	DataDir string
+	Log     Log
 }
 
 // Hello configures how vipd nodes know each other.
@@ -32,6 +35,8 @@ type Hello struct {
 	// Peers are unicast destinations. Families of which there is none go where
 	// the adverts go: to each group's VRRP peers, else to the multicast group.
 	Peers []netip.Addr
+	// EtcdPeers adds etcd's members, those with an address on the VIP's segment.
+	EtcdPeers bool
 }
 
 // VIP is one VIP group: addresses that move together.
@@ -99,8 +104,11 @@ type VRRP struct {
 	Preempt           Preempt
 	PreemptDelay      time.Duration
 	StartupDelay      time.Duration
-	// Peers are unicast destinations; empty with an empty PeersFile: multicast.
+	// Peers are unicast destinations; EtcdPeers adds etcd's members, those with an
+	// address on the VIP's segment, and PeersFile those of a file. None of the three:
+	// multicast.
 	Peers     []netip.Addr
+	EtcdPeers bool
 	PeersFile string
 	Checksum  Checksum
 	// Password is that of version 2 adverts, at most 8 bytes; empty: none.

@@ -16,10 +16,12 @@ func defaultConfig() Config {
 		Cluster:  "kubernetes",
 		Hello:    Hello{Enabled: true, Port: 9651},
 		BGP:      defaultBGP(),
+		Etcd:     defaultEtcd(),
 		Drain:    Drain{Timeout: 30 * time.Second, ShutdownTimeout: 4 * time.Second},
 		Metrics:  Metrics{Listen: "127.0.0.1:9650"},
 		Control:  Control{Socket: "/run/vipd/vipd.sock", Group: "vipd-admin"},
 		StateDir: "/run/vipd",
+		DataDir:  "/var/lib/vipd",
 		Log:      Log{Level: slog.LevelInfo, Format: LogText},
 	}
 }

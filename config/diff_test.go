@@ -51,11 +51,13 @@ func everythingElse() *Config {
 			Neighbors: []Neighbor{{}}, Communities: []string{"1:1"}, MED: 1, ReturnDelay: time.Second,
 			Unhealthy: Worse{Prepend: 1, MED: 1}, Leaving: Leaving{Worse: Worse{Prepend: 1, MED: 1}, Wait: time.Minute},
 		},
+		Etcd:      Etcd{Endpoints: []string{"http://etcd:1"}, CAFile: "/ca", CertFile: "/cert", KeyFile: "/key"},
 		Drain:     Drain{Timeout: time.Second, ShutdownTimeout: time.Second},
 		Metrics:   Metrics{Listen: "", WebConfig: "/web"},
 		Readiness: Readiness{Listen: ":9652", DrainWait: time.Second},
 		Control:   Control{Socket: "/sock", Group: "wheel"},
 		StateDir:  "/state",
+		DataDir:   "/data",
 		Log:       Log{Level: slog.LevelDebug, Format: LogJSON},
 	}
 }
@@ -91,9 +93,10 @@ func TestDiffSeesEveryKey(t *testing.T) {
 			"bgp.asn", "bgp.router_id", "bgp.local_address", "bgp.neighbors", "bgp.communities", "bgp.med",
 			"bgp.unhealthy.prepend", "bgp.unhealthy.med", "bgp.unhealthy.graceful_shutdown",
 			"bgp.leaving.prepend", "bgp.leaving.med", "bgp.leaving.graceful_shutdown", "bgp.leaving.wait", "bgp.return_delay",
+			"etcd.endpoints", "etcd.ca_file", "etcd.cert_file", "etcd.key_file",
 			"drain.timeout", "drain.shutdown_timeout", "readiness.drain_wait", "log.level",
 		},
-		Restart: []string{"node", "metrics.listen", "metrics.web_config", "readiness.listen", "control.socket", "control.group", "state_dir", "log.format"},
+		Restart: []string{"node", "metrics.listen", "metrics.web_config", "readiness.listen", "control.socket", "control.group", "state_dir", "data_dir", "log.format"},
 	}
 	if diff := cmp.Diff(want, got, addressesEqual()); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)

@@ -63,6 +63,7 @@ func TestDocumentedDefaults(t *testing.T) {
 	defaults := map[string]string{}
 	one := smallest()
 	one.BGP.Neighbors = []Neighbor{defaultNeighbor()}
+	one.Hello.EtcdPeers = true // what is for etcd is written only where it is used
 	file, err := Marshal(one)
 	if err != nil {
 		t.Fatal(err)

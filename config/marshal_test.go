@@ -77,6 +77,7 @@ func anyVIP(r *rand.Rand, i int) VIP {
 	if v.Addresses[0].Is4() && r.IntN(2) == 0 {
 		v.VRRP.Peers = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")}
 	}
+	v.VRRP.EtcdPeers = r.IntN(2) == 0
 	v.GARP = GARP{Burst: 1 + r.IntN(100), Refresh: pick(r, 0, time.Second, 90*time.Minute)}
 	v.Handover = Handover{Preserve: r.IntN(2) == 0, Grace: pick(r, 5*time.Second, 90*time.Minute)}
 	v.UnhealthyDelay = delay().any(r)

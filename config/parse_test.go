@@ -80,10 +80,17 @@ func smallest() *Config {
 			Leaving:     Leaving{Worse: Worse{Prepend: 3, MED: 1000, GracefulShutdown: true}, Wait: time.Second},
 			ReturnDelay: 10 * time.Second,
 		},
-		Drain:    Drain{Timeout: 30 * time.Second, ShutdownTimeout: 4 * time.Second},
-		Metrics:  Metrics{Listen: "127.0.0.1:9650"},
-		Control:  Control{Socket: "/run/vipd/vipd.sock", Group: "vipd-admin"},
+		Drain:   Drain{Timeout: 30 * time.Second, ShutdownTimeout: 4 * time.Second},
+		Metrics: Metrics{Listen: "127.0.0.1:9650"},
+		Control: Control{Socket: "/run/vipd/vipd.sock", Group: "vipd-admin"},
+		Etcd: Etcd{
+			Endpoints: []string{"https://127.0.0.1:2379"},
+			CAFile:    "/etc/kubernetes/pki/etcd/ca.crt",
+			CertFile:  "/etc/kubernetes/pki/etcd/healthcheck-client.crt",
+			KeyFile:   "/etc/kubernetes/pki/etcd/healthcheck-client.key",
+		},
 		StateDir: "/run/vipd",
+		DataDir:  "/var/lib/vipd",
 		Log:      Log{Level: slog.LevelInfo, Format: LogText},
 	}
 }
@@ -235,6 +242,14 @@ func TestParseFillsInDefaults(t *testing.T) {
 			func(_ *Config, v *VIP) {
 				v.VRRP.Peers = []netip.Addr{netip.MustParseAddr("192.0.2.11"), netip.MustParseAddr("192.0.2.12")}
 				v.VRRP.PeersFile = "/etc/vipd/peers"
+			},
+		},
+		{
+			"members of etcd, and addresses that etcd does not tell",
+			"vips: [{addresses: [192.0.2.10], vrrp: {peers: [192.0.2.11, etcd]}}]\nhello: {peers: [etcd]}\netcd: {endpoints: [\"http://192.0.2.11:2379\", \"http://[2001:db8::11]:2379\"], ca_file: \"\", cert_file: \"\", key_file: \"\"}\n",
+			func(c *Config, v *VIP) {
+				v.VRRP.Peers, v.VRRP.EtcdPeers, c.Hello.EtcdPeers = addresses("192.0.2.11"), true, true
+				c.Etcd = Etcd{Endpoints: []string{"http://192.0.2.11:2379", "http://[2001:db8::11]:2379"}}
 			},
 		},
 		{
@@ -440,10 +455,9 @@ vips: [{addresses: [192.0.2.10]}]`, []string{
 			`f:4: hello.peers[0]: 192.0.2.10 is a VIP; write the node's own address`,
 			`f:4: hello.peers[2]: 192.0.2.11 is in the list twice`,
 		}},
-		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: rip\n  election: etcd\n  vrrp: {peers: [etcd]}\n", []string{
+		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: rip\n  election: etcd\n", []string{
 			"f:3: vips[0].announce: rip is unknown; use l2, bgp or local",
 			"f:4: vips[0].election: etcd is not supported by this version; use vrrp or none",
-			"f:5: vips[0].vrrp.peers[0]: etcd is not supported by this version; write addresses, or use peers_file",
 		}},
 		{"fences", "vips: [{addresses: [192.0.2.10], fence: 1500ms}, {addresses: [192.0.2.11], fence: 500ms}, {addresses: [192.0.2.12], fence: 1h}, {addresses: [192.0.2.13], fence: 3}]\n", []string{
 			"f:1: vips[0].fence: 1500ms is not a multiple of 1s; use 0s, or 1s to 1m in steps of 1s",
@@ -504,6 +518,25 @@ vips: [{addresses: [192.0.2.10]}]`, []string{
 		}},
 		{"preempt_delay without preemption", "vips:\n- addresses: [192.0.2.10]\n  vrrp:\n    preempt: never\n    preempt_delay: 1s\n", []string{
 			"f:5: vips[0].vrrp.preempt_delay: is for preempt: always; with preempt: never no owner of the same band is displaced",
+		}},
+		{"an etcd that nobody can ask", "vips: [{addresses: [192.0.2.10]}]\netcd:\n  endpoints:\n  - https://192.0.2.11:2379\n  - http://192.0.2.12:2379\n  - https://192.0.2.11:2379\n  - https://192.0.2.13\n  - https://192.0.2.13:2379/v3\n  - 192.0.2.14:2379\n  key_file: \"\"\n", []string{
+			"f:2: etcd.cert_file: needs key_file too",
+			"f:5: etcd.endpoints[1]: https://192.0.2.11:2379 and http://192.0.2.12:2379: write https for all, or http for all",
+			"f:6: etcd.endpoints[2]: https://192.0.2.11:2379 is in the list twice",
+			"f:7: etcd.endpoints[3]: \"https://192.0.2.13\" has no port; write https://host:2379",
+			"f:8: etcd.endpoints[4]: \"https://192.0.2.13:2379/v3\" has a path; write https://host:2379",
+			"f:9: etcd.endpoints[5]: \"192.0.2.14:2379\" is no URL: first path segment in URL cannot contain colon",
+		}},
+		{"no etcd at all", "vips: [{addresses: [192.0.2.10]}]\netcd: {endpoints: [], cert_file: \"\"}\n", []string{
+			"f:2: etcd.endpoints: needs at least one; write [\"https://127.0.0.1:2379\"]",
+			"f:2: etcd.key_file: needs cert_file too",
+		}},
+		{"peers after the word etcd keep their place", "vips:\n- addresses: [192.0.2.10]\n  vrrp:\n    peers:\n    - etcd\n    - 192.0.2.10\n    - etcd\n    - 192.0.2.20/33\n    - 2001:db8::2\nhello:\n  peers:\n  - etcd\n  - 192.0.2.10\n", []string{
+			"f:6: vips[0].vrrp.peers[1]: 192.0.2.10 is a VIP; write the node's own address",
+			"f:7: vips[0].vrrp.peers[2]: etcd is in the list twice",
+			"f:8: vips[0].vrrp.peers[3]: 192.0.2.20/33 is no IP address",
+			"f:9: vips[0].vrrp.peers[4]: 2001:db8::2 is IPv6, and the group's adverts are IPv4, as its first address",
+			"f:13: hello.peers[1]: 192.0.2.10 is a VIP; write the node's own address",
 		}},
 		{"peers that no node can be", "vips:\n- addresses: [192.0.2.10, \"2001:db8::1\"]\n  vrrp:\n    peers:\n    - 192.0.2.11\n    - 192.0.2.11\n    - 192.0.2.10\n    - 192.0.2.20\n    - 2001:db8::2\n    - 224.0.0.18\n    - 192.0.2.11/32\n    peers_file: peers\n- addresses: [192.0.2.20]\n", []string{
 			"f:6: vips[0].vrrp.peers[1]: 192.0.2.11 is in the list twice",

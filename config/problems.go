@@ -68,12 +68,14 @@ type findings struct {
 	lines map[string]int
 	// bad holds the keys whose value could not be used. What is checked later
 	// at or below them would only repeat the first problem in other words.
-	bad   map[string]bool
+	bad map[string]bool
+	// words holds the elements of lists of peers that are the word etcd.
+	words map[string]bool
 	found Problems
 }
 
 func newFindings(file string) *findings {
-	return &findings{file: file, lines: map[string]int{}, bad: map[string]bool{}}
+	return &findings{file: file, lines: map[string]int{}, bad: map[string]bool{}, words: map[string]bool{}}
 }
 
 // maxProblems is how many problems are collected: who has more has most likely

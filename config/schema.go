@@ -45,6 +45,11 @@ func configKeys() []key[Config] {
 			value: section(bgpKeys, 0, func(c *Config) *BGP { return &c.BGP }),
 		},
 		{
+			name:  "etcd",
+			value: section(etcdKeys, 0, func(c *Config) *Etcd { return &c.Etcd }),
+			when:  (*Config).UsesEtcd,
+		},
+		{
 			name:  "drain",
 			value: section(drainKeys, yaml.FlowStyle, func(c *Config) *Drain { return &c.Drain }),
 		},
@@ -66,6 +71,12 @@ func configKeys() []key[Config] {
 			effect: effect{restart: true},
 		},
 		{
+			name:   "data_dir",
+			value:  one(text(filePath), func(c *Config) *string { return &c.DataDir }),
+			effect: effect{restart: true},
+			when:   (*Config).UsesEtcd,
+		},
+		{
 			name:  "log",
 			value: section(logKeys, yaml.FlowStyle, func(c *Config) *Log { return &c.Log }),
 		},
@@ -84,7 +95,7 @@ func helloKeys() []key[Hello] {
 		},
 		{
 			name:  "peers",
-			value: list(peerAddress(), func(h *Hello) *[]netip.Addr { return &h.Peers }),
+			value: peers(func(h *Hello) *[]netip.Addr { return &h.Peers }, func(h *Hello) *bool { return &h.EtcdPeers }),
 		},
 	}
 }
@@ -294,7 +305,7 @@ func vrrpKeys() []key[VRRP] {
 		},
 		{
 			name:   "peers",
-			value:  list(peerAddress(), func(v *VRRP) *[]netip.Addr { return &v.Peers }),
+			value:  peers(func(v *VRRP) *[]netip.Addr { return &v.Peers }, func(v *VRRP) *bool { return &v.EtcdPeers }),
 			effect: effect{group: AspectPeers},
 		},
 		{

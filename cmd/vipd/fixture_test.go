@@ -85,20 +85,25 @@ func troubled() agent.Status {
 		agent.VIPStatus{
 			Name: "web", Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.10")}, Interface: "eth1", Announce: "l2",
 			State: agent.StateBackup, Reason: election.HigherPriority, Since: noon().Add(-45 * time.Second), Owner: "198.51.100.3", Healthy: true, Handover: agent.HandoverStatus{Supported: true},
-			Election: agent.ElectionStatus{Type: "vrrp", VRID: 11, Priority: 150, OwnerPriority: 240, Band: "healthy", LastAdvertAgeSeconds: 0.012},
+			Election: agent.ElectionStatus{Type: "vrrp", VRID: 11, Priority: 150, OwnerPriority: 240, Band: "healthy", LastAdvertAgeSeconds: 0.012, Peers: agent.ListedPeers{
+				From: []string{"configuration", "etcd"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.12"), netip.MustParseAddr("192.0.2.13")},
+				Problem: "no address on this segment: cp4 (https://198.51.100.14:2380)",
+			}},
 		},
 		agent.VIPStatus{
 			Name: "lost", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.10")}, Announce: "l2",
 			State: agent.StateFault, Reason: election.NoInterface, Detail: "no interface has a subnet with 203.0.113.10", Since: noon().Add(-time.Minute), Healthy: true,
 			Health:      []agent.CheckStatus{{Name: "a-check-with-a-long-name", Type: "exec", Healthy: true, LatencySeconds: 1.25}},
 			Certificate: &agent.CertificateStatus{NotAfter: noon().Add(-time.Hour), CoversVIP: true},
-			Election:    agent.ElectionStatus{Type: "vrrp", VRID: 12, Priority: 200, Band: "healthy", LastAdvertAgeSeconds: -1},
+			Election: agent.ElectionStatus{Type: "vrrp", VRID: 12, Priority: 200, Band: "healthy", LastAdvertAgeSeconds: -1, Peers: agent.ListedPeers{
+				From: []string{"remembered"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.12")},
+			}},
 		},
 		agent.VIPStatus{
 			Name: "off", Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.11")}, Interface: "eth0", Announce: "l2",
 			State: agent.StateHandover, Reason: election.Drain, Since: noon().Add(-100 * time.Second), Healthy: true,
 			Handover: agent.HandoverStatus{Supported: true, Shadow: true, Connections: 3, GraceSeconds: 500},
-			Election: agent.ElectionStatus{Type: "vrrp", VRID: 13, Priority: 1, Band: "draining", LastAdvertAgeSeconds: 7.25},
+			Election: agent.ElectionStatus{Type: "vrrp", VRID: 13, Priority: 1, Band: "draining", LastAdvertAgeSeconds: 7.25, Peers: agent.ListedPeers{Problem: "connect to etcd: open /etc/kubernetes/pki/etcd/ca.crt: no such file or directory"}},
 		})
 	return s
 }

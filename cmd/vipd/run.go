@@ -18,10 +18,12 @@ import (
 	"github.com/vipd/vipd/agent"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control"
+	"github.com/vipd/vipd/election/lease/etcd"
 	"github.com/vipd/vipd/internal/alarm"
 	"github.com/vipd/vipd/internal/drainmark"
 	"github.com/vipd/vipd/internal/follow"
 	"github.com/vipd/vipd/internal/instance"
+	"github.com/vipd/vipd/internal/lasting"
 	"github.com/vipd/vipd/metrics"
 	"github.com/vipd/vipd/peer"
 	"github.com/vipd/vipd/readiness"
@@ -56,6 +58,7 @@ func newRunCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return &exitError{exitUsage, err}
 			}
+			etcd.Quiet()
 			useProcessors(loaded)
 			d := daemon{config: loaded, keys: keys, path: g.configPath, load: g.loadForRun, log: log, level: level, stderr: g.stderr}
 			return d.run(c.Context())
@@ -116,7 +119,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 			Sockets: sockets{ctx: inner, group: g}, Hellos: helloSockets{ctx: inner, group: g, log: d.log}, Addresses: holder, Announcer: announcer,
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
 			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows, Alarm: clock,
-			Programs: programs{},
+			Programs: programs{}, Members: members{notes: lasting.Directory(d.config.DataDir)},
 		},
 		Log: d.log, LogLevel: d.level,
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -68,11 +69,7 @@ func (p *page) node(s agent.Status) {
 func (p *page) vip(v *agent.VIPStatus) {
 	head := fmt.Sprintf("%s%s", p.ageOf(v.Since), on(v.Interface))
 	fmt.Fprintf(&p.text, "%s: %s%s\n", p.style.bold(v.Name), p.state(v.State), head)
-	addresses := make([]string, len(v.Addresses))
-	for i, a := range v.Addresses {
-		addresses[i] = a.String()
-	}
-	p.field("addresses", strings.Join(addresses, ", "), p.style.plain)
+	p.field("addresses", joined(v.Addresses), p.style.plain)
 	p.field("reason", sentence(string(v.Reason), v.Detail), p.style.plain)
 	p.owner(v)
 	p.election(v)
@@ -81,8 +78,16 @@ func (p *page) vip(v *agent.VIPStatus) {
 	p.certificate(v)
 	if v.DuplicateOwner {
 		p.field("WARNING", fmt.Sprintf("another station claims this VIP while this node owns it. Run 'vipd status' on the other nodes; "+
-			"'journalctl -u vipd' names its MAC; 'arping -D -I %s %s' asks for it.", v.Interface, addresses[0]), p.style.bad)
+			"'journalctl -u vipd' names its MAC; 'arping -D -I %s %s' asks for it.", v.Interface, v.Addresses[0]), p.style.bad)
 	}
+}
+
+func joined(addrs []netip.Addr) string {
+	words := make([]string, len(addrs))
+	for i, a := range addrs {
+		words[i] = a.String()
+	}
+	return strings.Join(words, ", ")
 }
 
 func (p *page) state(s agent.State) string {
@@ -121,6 +126,27 @@ func (p *page) election(v *agent.VIPStatus) {
 		advert = fmt.Sprintf("last advert %s ago", brief(e.LastAdvertAgeSeconds))
 	}
 	p.field("election", fmt.Sprintf("%s, VRID %d, priority %d (%s), %s", e.Type, e.VRID, e.Priority, e.Band, advert), p.style.plain)
+	p.listedPeers(e.Peers)
+}
+
+// listedPeers tells whom adverts go to, where that is not the multicast group, or
+// should not be.
+func (p *page) listedPeers(l agent.ListedPeers) {
+	if len(l.From) == 0 && l.Problem == "" {
+		return
+	}
+	text, paint := "the multicast group", p.style.plain
+	if len(l.From) > 0 {
+		to := "nobody"
+		if len(l.Addresses) > 0 {
+			to = joined(l.Addresses)
+		}
+		text = to + " (" + strings.Join(l.From, ", ") + ")"
+	}
+	if l.Problem != "" {
+		text, paint = text+"; "+l.Problem, p.style.notice
+	}
+	p.field("adverts to", text, paint)
 }
 
 func (p *page) health(v *agent.VIPStatus) {

@@ -219,6 +219,11 @@ func (m *Machine) backupTimer(now time.Time) {
 		m.ask(now)
 		return
 	}
+	if m.doubtful {
+		m.enter(Probing, election.NobodyHeard, m.silence(now)+", and the list of peers may be out of date; asking who answers for the VIP")
+		m.ask(now)
+		return
+	}
 	m.takeOver(now, election.OwnerSilent, m.silence(now))
 }
 

@@ -2,7 +2,7 @@
 // code: a packet codec and a state machine that takes the time and an event and
 // returns actions. It holds no socket, clock, logger or goroutine.
 //
-//	         LinkUp                 silence, nobody ever heard
+//	         LinkUp                 silence, nobody ever heard, or peers in doubt
 //	 Init ──────────► Backup ──────────────────────────► Probing
 //	  ▲                │ ▲ │ ▲  answered, or an advert      │
 //	  │ LinkDown       │ │ │ └─────────────────────────────┤

@@ -99,6 +99,11 @@ type Members struct{ Addrs []netip.Addr }
 // than by adverts: frames get here, so an owner's adverts would as well.
 type Company struct{}
 
+// Doubt tells whether the list of peers may be out of date. While it may, an
+// owner's silence can mean that it does not send to this node any more, so the
+// segment is asked before the VIP is claimed.
+type Doubt struct{ Peers bool }
+
 func (Tick) event()      {}
 func (Advert) event()    {}
 func (LinkUp) event()    {}
@@ -113,6 +118,7 @@ func (Configure) event() {}
 func (Named) event()     {}
 func (Members) event()   {}
 func (Company) event()   {}
+func (Doubt) event()     {}
 
 // Duty is what the operator wants of a node.
 type Duty uint8

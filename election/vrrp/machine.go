@@ -71,6 +71,8 @@ type Machine struct {
 	defence     Action
 	// heard: an advert of the group since start or carrier-up.
 	heard bool
+	// doubtful: the list of peers may be out of date.
+	doubtful bool
 	// lonelyUntil ends the time in which an owner that heard nobody advertises
 	// the lowest value of its band.
 	lonelyUntil time.Time
@@ -163,6 +165,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.setMembers(now, ev.Addrs)
 	case Company:
 		m.meet(now)
+	case Doubt:
+		m.doubtful = ev.Peers
 	default:
 		panic("vrrp: unhandled event")
 	}

@@ -10,6 +10,23 @@ func TestProbe(t *testing.T) {
 		{"probe: a node that heard its group does not ask", "", newcomer, `
 			10ms  .13 adverts 0
 			35ms  timer -> backup to active, owner-resigned; advert 192; hold 1`},
+		{"probe: with peers in doubt an owner's silence is asked about too", "", backup, `
+			10ms  doubt
+			325ms timer -> backup to probing, nobody-heard; probe 1
+			385ms probed 1 by 02:00:00:00:00:0d -> probing to probing, vip-answered; report answered
+			400ms .13 adverts 192 -> probing to backup, startup`},
+		{"probe: with peers in doubt a VIP that nobody answers for is claimed", "", backup, `
+			10ms  doubt
+			325ms timer -> backup to probing, nobody-heard; probe 1
+			385ms probed 1 free -> probing to active, nobody-heard; advert 192; hold 2`},
+		{"probe: with peers in doubt an owner that resigns is succeeded at once", "", backup, `
+			10ms doubt
+			20ms .13 adverts 0
+			45ms timer -> backup to active, owner-resigned; advert 192; hold 1`},
+		{"probe: doubt that is over asks nobody", "", backup, `
+			10ms  doubt
+			20ms  trust
+			325ms timer -> backup to active, owner-silent; advert 192; hold 1 after silence`},
 		{"probe: a foreign group does not count as heard", "", newcomer, `
 			10ms  .13 adverts 192 of .77 -> report foreign by .13
 			325ms timer -> backup to probing, nobody-heard; probe 1`},

@@ -266,6 +266,8 @@ func (s *script) event(what string) Event {
 			ev.Addrs = append(ev.Addrs, last(a))
 		}
 		return ev
+	case "doubt", "trust":
+		return Doubt{Peers: w[0] == "doubt"}
 	case "company":
 		return Company{}
 	case "configure":

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/vipd/vipd/internal/lasting"
 )
 
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
@@ -66,28 +68,10 @@ func (f File) Store(d map[string]time.Time) error {
 	if err != nil {
 		return fmt.Errorf("write the drained mark: %w", err)
 	}
-	if err := replace(f.path, b); err != nil {
+	if err := lasting.Replace(f.path, b); err != nil {
 		return fmt.Errorf("write the drained mark: %w", err)
 	}
 	return nil
-}
-
-// replace writes a file so that a reader finds the old content or the new one,
-// also after a crash.
-func replace(path string, b []byte) error {
-	next, err := os.CreateTemp(filepath.Dir(path), ".drained-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(next.Name()) }() // fails when it was renamed
-	_, err = next.Write(b)
-	if err == nil {
-		err = next.Sync()
-	}
-	if err := errors.Join(err, next.Close()); err != nil {
-		return err
-	}
-	return os.Rename(next.Name(), path)
 }
 
 func bootID() (string, error) {

@@ -30,16 +30,19 @@ type CA struct {
 	key  crypto.Signer
 }
 
-// NewCA makes an authority with the name that kubeadm gives it.
-func NewCA() (*CA, error) {
+// NewCA makes the authority of API servers, with the name that kubeadm gives it.
+func NewCA() (*CA, error) { return NamedCA("kubernetes") }
+
+// NamedCA makes an authority.
+func NamedCA(name string) (*CA, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make CA: %w", err)
 	}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "kubernetes"},
-		DNSNames:              []string{"kubernetes"},
+		Subject:               pkix.Name{CommonName: name},
+		DNSNames:              []string{name},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().AddDate(10, 0, 0),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageCertSign,
@@ -71,33 +74,17 @@ func (ca *CA) Issue(dir, node string, addresses ...netip.Addr) error {
 }
 
 func (ca *CA) issue(dir, node string, addresses []netip.Addr) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 63))
-	if err != nil {
-		return err
-	}
 	template := &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: "kube-apiserver"},
+		Subject: pkix.Name{CommonName: "kube-apiserver"},
 		DNSNames: []string{node, "kubernetes", "kubernetes.default", "kubernetes.default.svc",
 			"kubernetes.default.svc.cluster.local"},
 		IPAddresses: []net.IP{net.IPv4(10, 96, 0, 1)},
-		NotBefore:   time.Now().Add(-time.Hour),
-		NotAfter:    time.Now().AddDate(1, 0, 0),
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	for _, a := range addresses {
 		template.IPAddresses = append(template.IPAddresses, a.AsSlice())
 	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, ca.cert, key.Public(), ca.key)
-	if err != nil {
-		return err
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
+	cert, key, err := ca.Sign(template)
 	if err != nil {
 		return err
 	}
@@ -106,14 +93,37 @@ func (ca *CA) issue(dir, node string, addresses []netip.Addr) error {
 	}
 	for name, content := range map[string][]byte{
 		CAFile:   ca.PEM(),
-		CertFile: block("CERTIFICATE", cert),
-		KeyFile:  block("PRIVATE KEY", private),
+		CertFile: cert,
+		KeyFile:  key,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Sign makes a certificate for a year and its key, both in PEM, from a template
+// with names and purposes.
+func (ca *CA) Sign(template *x509.Certificate) (cert, key []byte, err error) {
+	made, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 63)); err != nil {
+		return nil, nil, err
+	}
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().AddDate(1, 0, 0)
+	template.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, made.Public(), ca.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(made)
+	if err != nil {
+		return nil, nil, err
+	}
+	return block("CERTIFICATE", der), block("PRIVATE KEY", private), nil
 }
 
 func block(kind string, der []byte) []byte {
