@@ -211,7 +211,7 @@ func (s source) read() ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s does not exist yet (before kubeadm init); the check waits for it", s.path)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%w; make it readable, or give vipd CAP_DAC_READ_SEARCH by a drop-in", err)
+		return nil, fmt.Errorf("%w; make it readable, or give vipd CAP_DAC_READ_SEARCH by the drop-in vipd-keys.conf", err)
 	case err != nil:
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vipd/vipd/agent"
 	"github.com/vipd/vipd/internal/lab"
 	"github.com/vipd/vipd/internal/lab/apiserver"
 )
@@ -21,16 +22,18 @@ func TestMachines(t *testing.T) {
 	r.part("what runs, runs as a user with two capabilities", unprivileged)
 	r.part("kubeadm init: every node gets healthy by itself", kubeadmInit)
 	r.part("a command that checks health has no capability at all", harmlessCheck)
+	r.part("keys that are root's are read with the drop-in, and those that sign are not", rootsKeys)
 	r.plannedMoves()
 	r.part("the journal has fields, and no second time", journal)
 	r.accidents()
 	r.part("a wrong configuration is not tried again and again", wrongConfiguration)
 	r.part("removal moves the VIP; purge leaves nothing", removePackage)
+	r.part("rpm installs, upgrades and removes it as well", rpmPackage)
 }
 
 func installPackage(r *rack) {
 	r.each(func(ctx context.Context, m *Machine) error {
-		_, err := m.Run(ctx, "dpkg", "--install", "/"+packageFile(oldVersion))
+		_, err := m.Run(ctx, "dpkg", "--install", packageFile(oldVersion, deb))
 		return err
 	})
 	for _, m := range r.machines {
@@ -46,9 +49,12 @@ func installPackage(r *rack) {
 	}
 }
 
+// oneLine is the least configuration there is.
+func oneLine() string { return fmt.Sprintf("vips: [{addresses: [%s]}]\n", lab.VIP4()) }
+
 func beforeKubeadm(r *rack) {
 	for _, m := range r.machines {
-		r.write(m, configFile, fmt.Sprintf("vips: [{addresses: [%s]}]\n", lab.VIP4()), 0o644)
+		r.write(m, configFile, oneLine(), 0o644)
 	}
 	r.each(func(ctx context.Context, m *Machine) error {
 		_, err := m.Run(ctx, "systemctl", "start", "vipd", "vipd-shutdown")
@@ -136,6 +142,50 @@ func harmlessCheck(r *rack) {
 	r.write(backup, configFile, string(good), 0o644)
 	r.run(backup, "systemctl", "reload", "vipd")
 	r.settle()
+}
+
+// rootsKeys gives a backup a check with a client's key that only root may read.
+func rootsKeys(r *rack) {
+	const dropIn, authority = "/etc/systemd/system/vipd.service.d/vipd-keys.conf", pki + "/ca.key"
+	backup := r.others(r.settle())[0]
+	good, err := os.ReadFile(backup.Path(configFile))
+	r.must(err)
+	r.write(backup, authority, "the cluster's", 0o600)
+	r.write(backup, configFile, fmt.Sprintf(`vips:
+  - addresses: [%[1]s]
+    health: [{type: https, name: apiserver, url: "https://127.0.0.1:6443/readyz", ca_file: %[2]s/ca.crt, cert_file: %[2]s/apiserver.crt, key_file: %[2]s/apiserver.key}]
+`, lab.VIP4(), pki), 0o644)
+	r.run(backup, "systemctl", "restart", "vipd")
+	r.awaitCheck(backup, func(c agent.CheckStatus) bool {
+		return !c.Healthy && strings.Contains(c.Error, "apiserver.key") && strings.Contains(c.Error, "drop-in")
+	})
+	r.run(backup, "install", "-D", "-m", "644", "/usr/share/vipd/vipd-keys.conf", dropIn)
+	r.run(backup, "systemctl", "daemon-reload")
+	r.run(backup, "systemctl", "restart", "vipd")
+	r.awaitCheck(backup, func(c agent.CheckStatus) bool { return c.Healthy })
+	if seen := r.run(backup, "nsenter", "--mount", "--target", r.show(backup, "vipd", "MainPID"), "cat", authority); seen != "" {
+		r.t.Errorf("vipd on %s may read %s", backup, authority)
+	}
+	r.run(backup, "rm", "-r", dropIn, authority)
+	r.run(backup, "systemctl", "daemon-reload")
+	r.write(backup, configFile, string(good), 0o644)
+	r.run(backup, "systemctl", "restart", "vipd")
+	r.settle()
+}
+
+// awaitCheck waits for a verdict of a machine's only check.
+func (r *rack) awaitCheck(m *Machine, is func(c agent.CheckStatus) bool) {
+	r.t.Helper()
+	r.await("a verdict", func(ctx context.Context) error {
+		status, err := m.status(ctx)
+		if err != nil {
+			return err
+		}
+		if all := status.VIPs[0].Health; len(all) != 1 || !is(all[0]) {
+			return fmt.Errorf("checks of %s: %+v", m, all)
+		}
+		return nil
+	})
 }
 
 func wrongConfiguration(r *rack) {

@@ -55,7 +55,7 @@ func (r *rack) plannedMoves() {
 	})
 	r.part("upgrade of the package", func(r *rack) {
 		owner := r.settle()
-		r.unbroken(r.span(func() { r.run(owner, "dpkg", "--install", "/"+packageFile(newVersion)) }))
+		r.unbroken(r.span(func() { r.run(owner, "dpkg", "--install", packageFile(newVersion, deb)) }))
 		r.moved(owner)
 		status, err := owner.status(r.ctx())
 		r.must(err)

@@ -30,6 +30,7 @@ const (
 	streams = 6
 	// packages of these versions are installed, and upgraded to.
 	oldVersion, newVersion = "v0.0.1", "v0.0.2"
+	deb, rpm               = "deb", "rpm"
 	configFile             = "/etc/vipd/vipd.yaml"
 	pki                    = "/etc/kubernetes/pki"
 )
@@ -69,7 +70,7 @@ type rack struct {
 // there can be none.
 func open(t *testing.T) *rack {
 	t.Helper()
-	labtest.Require(t, "systemd-nspawn", "nsenter", "unshare", "dpkg")
+	labtest.Require(t, "systemd-nspawn", "nsenter", "unshare", "dpkg", "rpm")
 	requireOverlay(t)
 	// Neither the upper nor the work directory of an overlay may lie below its lower
 	// one, which is the root here.
@@ -130,20 +131,28 @@ func commonFiles(t *testing.T) map[string]File {
 	}
 	files["usr/local/bin/viplab"] = File{program, 0o755}
 	for _, version := range []string{oldVersion, newVersion} {
-		content, err := os.ReadFile(buildPackage(t, version))
-		if err != nil {
-			t.Fatal(err)
+		built := buildPackages(t, version)
+		for _, format := range []string{deb, rpm} {
+			found, err := filepath.Glob(filepath.Join(built, "*."+format))
+			if err != nil || len(found) != 1 {
+				t.Fatalf("built %v, %v", found, err)
+			}
+			content, err := os.ReadFile(found[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[packageFile(version, format)] = File{content, 0o644}
 		}
-		files[packageFile(version)] = File{content, 0o644}
 	}
 	return files
 }
 
-// packageFile is where a package lies on a machine.
-func packageFile(version string) string { return "var/cache/" + version + ".deb" }
+// packageFile is where a package lies on a machine, from its root.
+func packageFile(version, format string) string { return "/var/cache/" + version + "." + format }
 
-// buildPackage returns the path of the tree's package, made out to be a version.
-func buildPackage(t *testing.T, version string) string {
+// buildPackages builds the tree's packages, made out to be a version, and returns
+// the directory that they are in.
+func buildPackages(t *testing.T, version string) string {
 	t.Helper()
 	out := t.TempDir()
 	cmd := exec.Command("../../scripts/package")
@@ -151,11 +160,7 @@ func buildPackage(t *testing.T, version string) string {
 	if printed, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build the package: %v\n%s", err, printed)
 	}
-	found, err := filepath.Glob(filepath.Join(out, "*.deb"))
-	if err != nil || len(found) != 1 {
-		t.Fatalf("built %v, %v", found, err)
-	}
-	return found[0]
+	return out
 }
 
 func (r *rack) ctx() context.Context { return labtest.Context(r.t, patience) }
@@ -292,6 +297,28 @@ func (m *Machine) holds(vip netip.Addr) (bool, error) {
 		}
 	}
 	return false, err
+}
+
+// makeOwner moves the VIP to a machine by drains, and leaves every machine free
+// to own.
+func (r *rack) makeOwner(want *Machine) {
+	r.t.Helper()
+	owner := r.settle()
+	if owner == want {
+		return
+	}
+	for _, m := range r.others(want) {
+		if m != owner {
+			r.run(m, "vipd", "drain")
+		}
+	}
+	r.run(owner, "vipd", "drain")
+	for _, m := range r.others(want) {
+		r.run(m, "vipd", "undrain")
+	}
+	if got := r.settle(); got != want {
+		r.t.Fatalf("%s owns the VIP, want %s", got, want)
+	}
 }
 
 // measure starts the client.
