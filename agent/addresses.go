@@ -128,6 +128,7 @@ func (g *group) applied(now time.Time, done applied) {
 	case !done.order.hold:
 		g.released(done)
 	case !g.wanted: // it was released meanwhile, which is told next
+	case g.gone: // what departs is there or is not: the fence knows
 	case done.err != nil:
 		// A refresh that is refused takes no address off. A route is not withdrawn
 		// before the fence has run out: routers would rehash twice.

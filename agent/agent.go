@@ -51,9 +51,11 @@ type Agent struct {
 
 	// What follows belongs to the loop.
 
-	config     *config.Config
-	started    time.Time
-	groups     []*group
+	config  *config.Config
+	started time.Time
+	groups  []*group
+	// departing are addresses that the configuration has no more.
+	departing  []*group
 	links      map[string]*link
 	interfaces map[string]Interface
 	// view is interfaces as configuration looks at them; nil: to be made anew.
@@ -176,6 +178,7 @@ func (a *Agent) start(now time.Time) {
 		a.addGroup(now, v)
 	}
 	a.findShadows(now)
+	a.reviseRoutes()
 	a.followKeys()
 	a.followMembers()
 	a.spawn(a.watchRules)
@@ -236,6 +239,7 @@ func (a *Agent) turn(now time.Time) {
 	for _, g := range a.groups {
 		g.tick(now)
 	}
+	a.tickDeparting(now)
 	a.receiveHellos(now)
 	a.tickCarrier(now)
 	a.advanceDrains(now)
@@ -259,7 +263,7 @@ func (a *Agent) deadline() time.Time {
 	if a.shutdown != nil {
 		d = earliest(d, a.shutdown.deadline())
 	}
-	d = earliest(d, a.routesDeadline())
+	d = earliest(earliest(d, a.routesDeadline()), a.departingDeadline())
 	return earliest(d, earliest(earliest(a.renewAt, a.adoptBy), a.helloDeadline()))
 }
 
@@ -271,7 +275,7 @@ func (a *Agent) handle(now time.Time, ev Event) {
 	case InterfaceGone:
 		a.interfaceGone(now, ev.Name)
 	case InterfacesKnown:
-		a.known = true
+		a.known, a.announcing.stale = true, true
 		a.relinkAll(now)
 	case AddressRemoved:
 		a.addressRemoved(now, ev)

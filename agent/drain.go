@@ -200,10 +200,10 @@ func (g *group) withdraw(now time.Time, reason election.Reason) {
 }
 
 // timeout is when a drain has waited long enough for successors; zero: all are
-// there.
+// there. What is withdrawn because of one is not taken back.
 func (op *drain) timeout() time.Time {
 	for _, g := range op.groups {
-		if !g.finished && g.waitUntil.IsZero() {
+		if !g.finished && g.waitUntil.IsZero() && !g.withdrawing() {
 			return op.endsAt
 		}
 	}
@@ -344,7 +344,7 @@ func (g *drainedGroup) advance(now time.Time, op *drain) {
 	if due(g.proof.askAt, now) {
 		g.proof.askAt = time.Time{}
 	}
-	if g.cfg.Announce.Routed() && !g.machine.Owns() && !g.everywhere() && !g.releasing {
+	if g.cfg.Announce.Routed() {
 		g.seekPath(now)
 	}
 	owner, alive := g.machine.Owner(now)
@@ -450,6 +450,7 @@ func (a *Agent) succeedInDrains(now time.Time, former, g *group) {
 		for _, d := range op.groups {
 			if d.group == former && !op.ended {
 				d.group = g
+				g.beginPath(now)
 				g.withdraw(now, election.Drain)
 			}
 		}

@@ -37,6 +37,8 @@ type group struct {
 	defence       defence
 	// route is how the group is announced by BGP, if it is.
 	route route
+	// spoken is what the speaker was told of the group.
+	spoken spoken
 	// path is what a drain knows of other paths.
 	path pathProof
 
@@ -152,7 +154,8 @@ func (a *Agent) removeGroup(now time.Time, g *group) {
 	g.gone = true
 	g.dropShadow(now, EndUnkept)
 	if !g.route.leaveAt.IsZero() {
-		g.release(now)
+		a.depart(now, g, g.held)
+		g.wanted, g.held = false, nil
 	}
 	g.unlink()
 	g.fitness.stop()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vipd/vipd/bgp"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election/vrrp"
 	"github.com/vipd/vipd/peer"
@@ -79,6 +80,13 @@ func (idle) WatchClaims(context.Context, string, func(netip.Addr) bool, func(net
 // and an advert of another owner for each.
 func turned(tb testing.TB, groups int) (*Agent, *wire) {
 	tb.Helper()
+	return turnedWith(tb, groups, "", func(*Edges) {})
+}
+
+// turnedWith is turned with further lines of configuration, groups first, and
+// further edges.
+func turnedWith(tb testing.TB, groups int, more string, edges func(*Edges)) (*Agent, *wire) {
+	tb.Helper()
 	w := &wire{}
 	var file strings.Builder
 	file.WriteString("node: cp11\nvips:\n")
@@ -91,15 +99,15 @@ func turned(tb testing.TB, groups int) (*Agent, *wire) {
 			Src: peer, Dst: vrrp.MulticastIPv4, TTL: vrrp.TTL, Payload: p.Append(nil, peer, vrrp.MulticastIPv4),
 		})
 	}
+	file.WriteString(more)
 	c, err := config.Parse("vipd.yaml", []byte(file.String()))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	e := idle{w}
-	a := New(Options{
-		Config: c, Log: slog.New(slog.DiscardHandler),
-		Edges: Edges{Sockets: e, Hellos: e, Addresses: e, Announcer: e, Prober: e, Claims: e, Health: e, Files: e, Mark: e, Flows: oldKernel{}},
-	})
+	all := Edges{Sockets: e, Hellos: e, Addresses: e, Announcer: e, Prober: e, Claims: e, Health: e, Files: e, Mark: e, Flows: oldKernel{}}
+	edges(&all)
+	a := New(Options{Config: c, Log: slog.New(slog.DiscardHandler), Edges: all})
 	a.spawn = func(func(context.Context)) func() { return func() {} }
 	now := time.Now()
 	a.start(now)
@@ -170,6 +178,27 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 			t.Errorf("%v allocations", n)
 		}
 	})
+	t.Run("a backup hears its owner, beside a VIP that is announced to routers", func(t *testing.T) {
+		told := &told{}
+		a, w := turnedWith(t, 1, beside, func(e *Edges) { e.Speaker = told })
+		a.own(a.started)
+		now := a.started
+		a.turn(now)
+		if len(told.last.Routes) != 1 || len(told.last.Neighbors) != 1 {
+			t.Fatalf("the speaker was told %+v", told.last)
+		}
+		told.times = 0
+		if n := testing.AllocsPerRun(1000, func() {
+			w.left = 1
+			now = now.Add(100 * time.Millisecond)
+			a.turn(now)
+		}); n > 0 {
+			t.Errorf("%v allocations", n)
+		}
+		if told.times < 200 {
+			t.Errorf("the speaker was told %d times in 100 s", told.times)
+		}
+	})
 	t.Run("hellos that are refused", func(t *testing.T) {
 		a, _ := turned(t, 1)
 		for _, l := range a.links {
@@ -186,6 +215,23 @@ func TestHotPathsAllocateNothing(t *testing.T) {
 			t.Errorf("%v allocations", n)
 		}
 	})
+}
+
+// beside is a group that routers lead to.
+const beside = `
+  - {addresses: [198.51.100.10], announce: bgp, election: none, fence: 0s, health: []}
+bgp: {asn: 64512, neighbors: [{address: 192.0.2.1, asn: 64500}], communities: ["64512:1", "64512:1:1"]}
+`
+
+// told is a speaker that only listens.
+type told struct {
+	last  bgp.Wanted
+	times int
+}
+
+func (s *told) Want(w bgp.Wanted) {
+	s.last = w
+	s.times++
 }
 
 func (w *wire) hosts() []netip.Addr { return []netip.Addr{w.frames[0].Src} }

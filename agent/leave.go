@@ -79,13 +79,17 @@ func (g *group) seekPath(now time.Time) {
 }
 
 // pathDeadline is when seekPath is due; zero: it is not to be called, because a
-// group that every node holds was left, or one that moved is being left.
+// group that every node holds was left.
 func (g *group) pathDeadline() time.Time {
-	if g.releasing || g.everywhere() && !g.machine.Owns() {
+	if g.everywhere() && !g.machine.Owns() {
 		return time.Time{}
 	}
 	return g.path.askAt
 }
+
+// withdrawing: another path is proved, and what is left of the drain ends by
+// itself when routers have had their time.
+func (g *group) withdrawing() bool { return g.releasing && g.path.proved }
 
 func (g *group) pathProved(now time.Time, ev pathProved) {
 	p := &g.path

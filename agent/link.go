@@ -63,7 +63,7 @@ func family(ipv6 bool) int {
 }
 
 func (a *Agent) interfaceChanged(now time.Time, i Interface) {
-	a.interfaces[i.Name], a.view = i, nil
+	a.interfaces[i.Name], a.view, a.announcing.stale = i, nil, true
 	a.relinkAll(now)
 	for _, g := range a.groups {
 		if g.link != nil && g.link.name == i.Name {
@@ -74,7 +74,7 @@ func (a *Agent) interfaceChanged(now time.Time, i Interface) {
 
 func (a *Agent) interfaceGone(now time.Time, name string) {
 	delete(a.interfaces, name)
-	a.view = nil
+	a.view, a.announcing.stale = nil, true
 	a.relinkAll(now)
 }
 

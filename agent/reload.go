@@ -58,7 +58,6 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 	a.watch()
 	a.reviseMembers()
 	a.reviseHello(now, keyed)
-	a.reviseRoutes()
 	for _, name := range diff.Removed {
 		a.removeGroup(now, groups[name])
 	}
@@ -71,6 +70,7 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 		}
 		a.joinDrains(now, a.addGroup(now, *vipNamed(next, name)))
 	}
+	a.reviseRoutes() // what departs does so by the former configuration
 	slices.SortStableFunc(a.groups, func(x, y *group) int { return place(next, x) - place(next, y) })
 	for _, g := range a.groups {
 		g.placeMembers(now)
@@ -162,7 +162,11 @@ func (g *group) rehold(now time.Time, change config.GroupChange) {
 	// An owner that was late and listens lets go of all: what it has to hold then
 	// it is told when it goes on.
 	o := order{hold: g.machine.State() != vrrp.Listening, announce: true}
-	if len(change.AddressesRemoved) > 0 {
+	switch {
+	case len(change.AddressesRemoved) == 0:
+	case g.cfg.Announce == config.AnnounceBGP && len(g.held) > 0:
+		g.agent.depart(now, g, without(g.held, g.cfg.Addresses))
+	default:
 		o.drop = []placed{{interfaceName: g.seat(), addrs: change.AddressesRemoved}}
 	}
 	g.order(now, o)

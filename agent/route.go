@@ -222,7 +222,7 @@ func (g *group) relinkEverywhere(now time.Time) {
 		}
 	}
 	g.fault = cause{}
-	g.own = g.agent.firstAddress()
+	g.own = g.agent.firstIPv4()
 	g.step(now, vrrp.LinkUp{Own: g.own})
 }
 

@@ -100,9 +100,10 @@ func TestRoutesOfEachGrade(t *testing.T) {
 		unwell:  {MED: 1000, Prepend: 3, Communities: []bgp.Community{own, bgp.GracefulShutdown}, LargeCommunities: large},
 		leaving: {MED: 2000, Prepend: 5, Communities: []bgp.Community{own}, LargeCommunities: large},
 	}
+	phrase := phrasesOf(c)
 	for as, want := range rows {
 		want.Prefix = netip.PrefixFrom(vip, 32)
-		if diff := cmp.Diff(want, routeTo(vip, as, c), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(want, phrase.route(vip, as), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 			t.Errorf("%s: -want +got\n%s", as, diff)
 		}
 	}
@@ -126,6 +127,36 @@ type fabric struct {
 	last  string
 	// other tells why no other node serves.
 	other error
+	// routes are changes of the route to each address, as story has them.
+	routes map[netip.Addr][]string
+	read   map[netip.Addr]int
+}
+
+// note keeps what is said of each address that was said of once.
+func (f *fabric) note(w bgp.Wanted) {
+	now := map[netip.Addr]string{}
+	for addr := range f.routes {
+		now[addr] = "gone"
+	}
+	for _, r := range w.Routes {
+		now[r.Prefix.Addr()] = fmt.Sprintf("med %d prepend %d", r.MED, r.Prepend)
+	}
+	if f.routes == nil {
+		f.routes = map[netip.Addr][]string{}
+	}
+	for addr, what := range now {
+		if all := f.routes[addr]; len(all) == 0 || !strings.HasSuffix(all[len(all)-1], what) {
+			f.routes[addr] = append(all, fmt.Sprintf("%v %s", time.Since(f.began).Round(100*time.Millisecond), what))
+		}
+	}
+}
+
+// routesTo are the changes of the route to an address since told was called.
+func (f *fabric) routesTo(addr netip.Addr) []string {
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.routes[addr][f.read[addr]:]
 }
 
 func (f *fabric) Want(w bgp.Wanted) {
@@ -133,6 +164,7 @@ func (f *fabric) Want(w bgp.Wanted) {
 	defer f.mu.Unlock()
 	f.beats++
 	f.wanted = w
+	f.note(w)
 	now := "nothing"
 	for _, r := range w.Routes {
 		now = fmt.Sprintf("%s med %d prepend %d", r.Prefix, r.MED, r.Prepend)
@@ -171,6 +203,10 @@ func (f *fabric) told() []string {
 	defer f.mu.Unlock()
 	story := f.story
 	f.story = nil
+	f.read = map[netip.Addr]int{}
+	for addr, all := range f.routes {
+		f.read[addr] = len(all)
+	}
 	f.began = time.Now()
 	return story
 }
@@ -310,7 +346,8 @@ func TestAReloadChangesRoutersAndRoutes(t *testing.T) {
 			t.Errorf("wanted: %+v", w)
 		}
 		n.mustReload(apiserver)
-		tellsRoutes(t, f, "0s nothing")
+		time.Sleep(time.Second)
+		tellsRoutes(t, f, "0s "+leavingRoute, "500ms nothing")
 		if w := f.newest(); len(w.Neighbors) > 0 {
 			t.Errorf("wanted: %+v", w)
 		}

@@ -23,7 +23,8 @@ type shutdown struct {
 	endsAt, seenAt time.Time
 }
 
-// stopStep is one owned group's plan.
+// stopStep is the plan of one group that this node owns, or is about to have
+// released.
 type stopStep struct {
 	group            *group
 	resignAt, giveUp time.Time
@@ -43,8 +44,14 @@ func (a *Agent) beginShutdown(now time.Time) {
 	a.drains = nil
 	budget := a.config.Drain.ShutdownTimeout
 	s := &shutdown{endsAt: now.Add(budget), seenAt: seenAt}
+	for _, g := range a.departing {
+		s.steps = append(s.steps, stopStep{group: g})
+	}
 	for _, g := range a.groups {
-		if g.machine.Owns() {
+		switch {
+		case g.releasing:
+			s.steps = append(s.steps, stopStep{group: g})
+		case g.machine.Owns():
 			wait := min(budget/2, max(stopWaitMin, escalateIntervals*g.cfg.VRRP.AdvertInterval))
 			if g.everywhere() {
 				wait = min(budget/2, a.config.BGP.Leaving.Wait) / 2

@@ -32,13 +32,18 @@ func (SpeakerChanged) event() {}
 
 // announcing is what the loop wants of the speaker and knows of it.
 type announcing struct {
-	// said is what was said last, sayAt when it has to be said again. generation
-	// counts configurations.
+	// said is what was said last, sayAt when it has to be said again; it is never
+	// changed, because others read it. generation counts configurations.
 	said       bgp.Wanted
 	sayAt      time.Time
 	generation uint64
-	// routerID is what is used where none is configured: one that was chosen
-	// stays, because another one begins all sessions anew.
+	// stale: something other than a group's grade changed since.
+	stale bool
+	// phrases are how routes are told, former the neighbours that the
+	// configuration has no more.
+	phrases phrases
+	former  []bgp.Neighbor
+	// routerID is what is used where none is configured.
 	routerID netip.Addr
 
 	state SpeakerChanged
@@ -48,60 +53,109 @@ type announcing struct {
 	lateness lateness
 }
 
+// spoken is how a group was announced last.
+type spoken struct {
+	as   grade
+	held []netip.Addr
+}
+
 // sayRoutes tells the speaker what is to be announced, when that changed and
 // when it has to be said again: the speaker takes a daemon that says nothing for
-// dead.
+// dead. Adverts come by the thousand between two changes, so nothing is worked
+// out before one.
 func (a *Agent) sayRoutes(now time.Time) {
+	b := &a.announcing
 	if a.edges.Speaker == nil {
 		return
 	}
-	b := &a.announcing
-	w := a.wantedRoutes(now)
-	if len(w.Neighbors) == 0 && len(b.said.Neighbors) == 0 {
+	changed := b.stale
+	for _, g := range a.groups {
+		changed = g.speaks(now) || changed
+	}
+	for _, g := range a.departing {
+		changed = g.speaks(now) || changed
+	}
+	if changed {
+		b.stale = false
+		w := a.wantedRoutes()
+		changed = !reflect.DeepEqual(w, b.said)
+		b.said = w
+	}
+	switch {
+	case len(b.said.Neighbors) == 0 && !changed:
 		b.sayAt = time.Time{}
-		return
+	case changed || due(b.sayAt, now):
+		b.sayAt = now.Add(bgp.Beat)
+		a.edges.Speaker.Want(b.said)
 	}
-	if !due(b.sayAt, now) && reflect.DeepEqual(w, b.said) {
-		return
+}
+
+// speaks tells whether the group is announced otherwise than it was.
+func (g *group) speaks(now time.Time) bool {
+	as := g.announcedAs(now)
+	if as == g.spoken.as && (as == unannounced || slices.Equal(g.held, g.spoken.held)) {
+		return false
 	}
-	b.said, b.sayAt = w, now.Add(bgp.Beat)
-	a.edges.Speaker.Want(w)
+	g.spoken = spoken{as: as, held: g.held}
+	return true
 }
 
 // routesDeadline is when sayRoutes is due; zero: not.
 func (a *Agent) routesDeadline() time.Time { return a.announcing.sayAt }
 
-// wantedRoutes is what is to be announced now, and to whom. Nobody is told
-// anything before it is known who this node is.
-func (a *Agent) wantedRoutes(now time.Time) bgp.Wanted {
+// wantedRoutes is what is to be announced now, and to whom. What departs is
+// announced until another group announces it.
+func (a *Agent) wantedRoutes() bgp.Wanted {
+	b := &a.announcing
 	c := a.config.BGP
-	w := bgp.Wanted{ASN: c.ASN, RouterID: c.RouterID, Generation: a.announcing.generation}
-	if !a.announcing.routerID.IsValid() {
-		a.announcing.routerID = a.firstAddress()
-	}
-	if !w.RouterID.IsValid() {
-		w.RouterID = a.announcing.routerID
-	}
-	var ipv4, ipv6 bool
-	for _, g := range a.groups {
-		if g.cfg.Announce != config.AnnounceBGP {
+	w := bgp.Wanted{ASN: c.ASN, RouterID: a.routerID(), Generation: b.generation}
+	var ipv4, ipv6, lingering bool
+	for _, g := range slices.Concat(a.groups, a.departing) {
+		if g.cfg.Announce != config.AnnounceBGP || g.gone && g.spoken.as == unannounced {
 			continue
 		}
-		as := g.announcedAs(now)
-		for _, addr := range g.cfg.Addresses {
+		lingering = lingering || g.gone
+		for _, addr := range slices.Concat(g.cfg.Addresses, g.held) {
 			ipv4, ipv6 = ipv4 || addr.Is4(), ipv6 || addr.Is6()
-			if as != unannounced && slices.Contains(g.held, addr) {
-				w.Routes = append(w.Routes, routeTo(addr, as, c))
-			}
 		}
+		w.Routes = g.appendRoutes(w.Routes)
 	}
-	if !w.RouterID.IsValid() || !ipv4 && !ipv6 {
+	if !a.known || !ipv4 && !ipv6 {
 		return w
 	}
 	for _, n := range c.Neighbors {
 		w.Neighbors = append(w.Neighbors, neighborOf(n, c, ipv4, ipv6))
 	}
+	if !lingering {
+		b.former = nil
+	}
+	if len(b.former) > 0 {
+		w.Neighbors = append(w.Neighbors, b.former...)
+		if w.ASN == 0 {
+			w.ASN = b.said.ASN
+		}
+	}
+	if !w.RouterID.IsValid() {
+		for i := range w.Neighbors {
+			w.Neighbors[i].Unusable = "this node has no IPv4 address to take as router ID; set bgp.router_id to a number in the form of an IPv4 address that no other node and no router has"
+		}
+	}
 	return w
+}
+
+// appendRoutes appends the group's routes, other than to addresses that a group
+// before it announces.
+func (g *group) appendRoutes(routes []bgp.Route) []bgp.Route {
+	if g.spoken.as == unannounced {
+		return routes
+	}
+	for _, addr := range g.spoken.held {
+		told := slices.ContainsFunc(routes, func(r bgp.Route) bool { return r.Prefix.Addr() == addr })
+		if !told && (g.gone || slices.Contains(g.cfg.Addresses, addr)) {
+			routes = append(routes, g.agent.announcing.phrases.route(addr, g.spoken.as))
+		}
+	}
+	return routes
 }
 
 func neighborOf(n config.Neighbor, c config.BGP, ipv4, ipv6 bool) bgp.Neighbor {
@@ -120,9 +174,26 @@ func neighborOf(n config.Neighbor, c config.BGP, ipv4, ipv6 bool) bgp.Neighbor {
 // internalPreference is RFC 4271's usual LOCAL_PREF (9.1.1); 0 is the worst.
 const internalPreference = 100
 
-// routeTo is the route to an address that is announced in some grade.
-func routeTo(addr netip.Addr, as grade, c config.BGP) bgp.Route {
-	r := bgp.Route{Prefix: netip.PrefixFrom(addr, addr.BitLen()), MED: c.MED, LocalPreference: internalPreference}
+// phrases are routes of each grade, but for the address.
+type phrases [well + 1]bgp.Route
+
+func phrasesOf(c config.BGP) phrases {
+	var all phrases
+	for as := range all {
+		all[as] = phrase(grade(as), c) //nolint:gosec // a grade
+	}
+	return all
+}
+
+// route is the route to an address that is announced in some grade.
+func (p *phrases) route(addr netip.Addr, as grade) bgp.Route {
+	r := p[as]
+	r.Prefix = netip.PrefixFrom(addr, addr.BitLen())
+	return r
+}
+
+func phrase(as grade, c config.BGP) bgp.Route {
+	r := bgp.Route{MED: c.MED, LocalPreference: internalPreference}
 	for _, text := range c.Communities {
 		community, large, isLarge, err := bgp.ParseCommunity(text)
 		switch {
@@ -152,20 +223,6 @@ func worsen(r *bgp.Route, w config.Worse) {
 	if w.GracefulShutdown {
 		r.Communities = append(r.Communities, bgp.GracefulShutdown)
 	}
-}
-
-// firstAddress is the node's first IPv4 address, by the number of its interface,
-// that is no VIP and not on lo; invalid: it has none.
-func (a *Agent) firstAddress() netip.Addr {
-	for _, i := range a.host() {
-		for _, p := range i.Prefixes {
-			_, vip := (*a.watched.Load())[p.Addr()]
-			if i.Name != loopback && p.Addr().Is4() && p.Addr().IsGlobalUnicast() && !vip {
-				return p.Addr()
-			}
-		}
-	}
-	return netip.Addr{}
 }
 
 // speakerChanged takes a report, and tells what changed.
@@ -201,10 +258,17 @@ func (a *Agent) tellNeighbor(was, is bgp.NeighborReport) {
 }
 
 // reviseRoutes brings announcements in line with a new configuration. Files are
-// read anew.
+// read anew. Neighbours that it has no more are kept for as long as routes depart:
+// they are to hear first that these are worse.
 func (a *Agent) reviseRoutes() {
-	a.announcing.generation++
+	b := &a.announcing
+	b.generation++
+	b.stale = true
+	b.phrases = phrasesOf(a.config.BGP)
 	for _, g := range a.groups {
 		g.route.configure(a.config.BGP)
 	}
+	b.former = slices.DeleteFunc(slices.Clone(b.said.Neighbors), func(n bgp.Neighbor) bool {
+		return slices.ContainsFunc(a.config.BGP.Neighbors, func(c config.Neighbor) bool { return c.Address == n.Address })
+	})
 }

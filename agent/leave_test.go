@@ -1,0 +1,102 @@
+package agent
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// slowly is routed with routers that need long to prefer another path.
+func slowly(election string) string {
+	file := strings.Replace(routed, "wait: 500ms", "wait: 20s", 1)
+	return strings.Replace(file, "election: none", election, 1)
+}
+
+const elected = "interface: eth0, vrrp: {vrid: 5}"
+
+func TestADrainMayTakeLongerThanItsTimeoutOnceAPathIsProved(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, f := l.routedAt(slowly("election: none"))
+		if got := n.drain(DrainRequest{Timeout: 30 * time.Second}).result(); got != DrainDone {
+			t.Errorf("drain: %s", got)
+		}
+		tellsRoutes(t, f, "0s "+leavingRoute, "20s nothing")
+		if n.hasRouted() {
+			t.Error("lo has the address")
+		}
+	})
+}
+
+func TestADrainOfAnElectedOwnerMayTakeLongerThanItsTimeout(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		a, b, _ := l.routedPair(slowly(elected))
+		if got := a.drain(DrainRequest{Timeout: 30 * time.Second}).result(); got != DrainDone {
+			t.Errorf("drain: %s", got)
+		}
+		if a.hasRouted() || !b.hasRouted() {
+			t.Errorf("a has %v, b has %v", a.listed("lo"), b.listed("lo"))
+		}
+	})
+}
+
+// routedPair are two nodes, of which the first owns a VIP that routers lead to.
+func (l *lan) routedPair(file string) (owner, backup *node, f *fabric) {
+	owner, f = l.routedNode(file)
+	backup = l.bare(12, file)
+	backup.nics["lo"] = &nic{name: "lo", index: 99, up: true}
+	other := &fabric{began: time.Now()}
+	backup.edges = func(e *Edges) { e.Speaker, e.Paths = other, other }
+	owner.start()
+	time.Sleep(10 * time.Second)
+	backup.start()
+	time.Sleep(time.Minute)
+	f.told()
+	return owner, backup, f
+}
+
+// A stop comes when the route is withdrawn, and packets may still be on their
+// way.
+func TestAStopAwaitsTheEndOfADrain(t *testing.T) {
+	for name, at := range map[string]time.Duration{"just after it is withdrawn": 1100 * time.Millisecond, "much later": 1900 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			hushedBubble(t, func(t *testing.T, l *lan) {
+				n, f := l.routedAt(strings.Replace(routed, "wait: 500ms", "wait: 1s", 1))
+				n.drain(DrainRequest{})
+				time.Sleep(at)
+				began := f.began
+				n.terminate()
+				tellsRoutes(t, f, "0s "+leavingRoute, "1s nothing")
+				if took := time.Since(began); n.hasRouted() || took != 2*time.Second {
+					t.Errorf("after %v lo has %v", took, n.listed("lo"))
+				}
+			})
+		})
+	}
+}
+
+func TestAGroupThatIsMadeAnewDuringADrainIsAskedForToo(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, f := l.routedAt(routed)
+		f.setOther(errors.New("refused"))
+		d := n.drain(DrainRequest{Timeout: time.Minute})
+		time.Sleep(time.Second)
+		n.mustReload(strings.Replace(routed, "announce: bgp", "announce: bgp, vrrp: {vrid: 7}", 1))
+		time.Sleep(time.Second)
+		f.setOther(nil)
+		if got := d.result(); got != DrainDone {
+			t.Errorf("drain: %s", got)
+		}
+		synctest.Wait()
+		if n.hasRouted() {
+			t.Error("lo has the address")
+		}
+	})
+}
+
+func (f *fabric) setOther(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.other = err
+}
