@@ -5,11 +5,14 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/vipd/vipd/peer"
 )
 
 const (
 	// adoptWait is how long the rules of an earlier life are left as they are: the
-	// owner tells a shadow's place in the chain.
+	// owner tells a shadow's place in the chain, and the nodes behind it that they
+	// live.
 	adoptWait = 1500 * time.Millisecond
 	// bequestWait is how long a stop waits for the kernel.
 	bequestWait = time.Second
@@ -58,9 +61,15 @@ func (g *group) inherit(now time.Time) {
 	})
 }
 
-// heeded notes that the owner passes on to this node.
+// heeded notes that the owner passes on to this node. What an earlier life passed
+// on stays as it is while a node behind this one may be alive and unheard.
 func (g *group) heeded(at time.Time) {
-	g.shadow.heededAt, g.shadow.adopted = at, false
+	g.shadow.heededAt = at
+	unheard := func(id peer.ID) bool { return g.agent.cluster.table.Node(id) == nil }
+	if !g.agent.adoptBy.IsZero() && !g.handover.chain.after(g.agent.cluster.id, unheard).IsZero() {
+		return
+	}
+	g.shadow.adopted = false
 	if !slices.ContainsFunc(g.agent.groups, func(o *group) bool { return o.shadow.adopted }) {
 		g.agent.carrier.resume()
 	}
