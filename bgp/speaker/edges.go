@@ -27,6 +27,8 @@ type Session interface {
 	State() bgp.NeighborReport
 	// Reset ends the connection and begins anew.
 	Reset(why string) error
+	// Hasten has a session that is not established tried again now.
+	Hasten() error
 	// Close ends the session for good, within a few seconds.
 	Close(why string) error
 }
