@@ -40,6 +40,8 @@ type Watcher interface {
 	// Lateness is by how much a deadline was missed at the most since it was
 	// asked for last.
 	Lateness() time.Duration
+	// Refused counts packets that were not taken.
+	Refused() uint64
 }
 
 // Way is the way to a neighbour.

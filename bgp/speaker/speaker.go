@@ -299,7 +299,7 @@ func (s *Speaker) changed() {
 // report tells the daemon how things are. A daemon that does not read is about
 // to be noticed otherwise.
 func (s *Speaker) report(daemon io.Writer) {
-	r := bgp.Report{Neighbors: []bgp.NeighborReport{}, Lateness: s.edges.Watcher.Lateness()}
+	r := bgp.Report{Neighbors: []bgp.NeighborReport{}, Lateness: s.edges.Watcher.Lateness(), Refused: s.edges.Watcher.Refused()}
 	for _, w := range s.wanted.Neighbors {
 		if n := s.neighbors[w.Address]; n != nil {
 			r.Neighbors = append(r.Neighbors, s.watched(n.report(), w))

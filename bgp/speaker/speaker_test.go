@@ -122,6 +122,7 @@ func (w *world) Configure(ways []Way) {
 }
 
 func (w *world) Lateness() time.Duration { return 0 }
+func (w *world) Refused() uint64         { return 0 }
 
 // play runs a speaker in a bubble; the story talks as the daemon does.
 func play(t *testing.T, story func(w *world, s *Speaker, d *daemon)) {

@@ -125,6 +125,7 @@ func (w *watcher) Configure(ways []speaker.Way) {
 }
 
 func (w *watcher) Lateness() time.Duration { return w.engine.Lateness() }
+func (w *watcher) Refused() uint64         { return w.engine.Refused() }
 
 // speakerOf is the client of a speaker process of this program.
 func (d daemon) speakerOf(changed func(agent.SpeakerChanged)) *process.Client {

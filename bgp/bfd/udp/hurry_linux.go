@@ -14,6 +14,6 @@ const lowest = 1
 func (e *Engine) hurry() {
 	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: lowest, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
 	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
-		e.log.Info("BFD runs without real-time priority; intervals below 50ms need it on a busy host", "error", err)
+		e.log.Info("BFD runs without real-time priority; below 50ms a busy host needs it, see vipd-realtime.conf", "error", err)
 	}
 }
