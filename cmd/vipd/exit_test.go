@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -8,8 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control/controltest"
+	"github.com/vipd/vipd/doctor"
 )
 
 // TestExitCodes is the table of docs/commands.md. In args, CONFIG is a good
@@ -86,6 +90,11 @@ func TestExitCodes(t *testing.T) {
 		{"reload while the daemon stops", (*controltest.Agent).Stop, "reload --socket SOCKET", exitFailed, "stopping"},
 		{"reload without a daemon", nil, "reload --socket DEAD", exitNotRunning, "vipd is not running"},
 
+		{"doctor of a host without faults", nil, "doctor --config CONFIG", exitDone, ""},
+		{"doctor of a host with errors", nil, "doctor --config BAD", exitErrors, ""},
+		{"doctor as JSON of a host with errors", nil, "doctor --json --config BAD", exitErrors, ""},
+		{"doctor that listens for no time", nil, "doctor --listen 0s", exitUsage, "--listen: 0s"},
+
 		{"release without a daemon", nil, "release --config CONFIG", exitDone, ""},
 		{"release while the daemon runs", nil, "release --config CONFIG --socket SOCKET", exitFailed, "pid 123"},
 		{"release with a bad file", nil, "release --config BAD", exitUsage, "BAD:2: nodes: "},
@@ -120,6 +129,13 @@ func TestExitCodes(t *testing.T) {
 			r := newRun(t)
 			r.openHolder = func() (holder, error) { return &host{}, nil }
 			r.openRules = func(string) (remover, error) { return &rules{}, nil }
+			r.look = func(context.Context, time.Duration) *doctor.Facts {
+				f := &doctor.Facts{Path: r.configPath}
+				if _, err := config.Load(r.configPath); err != nil {
+					f.Problems = []string{err.Error()}
+				}
+				return f
+			}
 			agent := controltest.New(owner())
 			if test.daemon != nil {
 				test.daemon(agent)
