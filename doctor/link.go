@@ -106,7 +106,7 @@ func judgeLink(f *Facts, v *verdict, g *Group, name string) *Link {
 
 // judgeRivalLinks looks for other interfaces that the group could be meant for.
 func judgeRivalLinks(f *Facts, v *verdict, g *Group) {
-	if g.VIP.Interface != "" {
+	if g.Interface != "" {
 		return
 	}
 	length := -1
@@ -138,7 +138,7 @@ func family(ipv6 bool) string {
 
 // inventory lists interfaces with their subnets.
 func inventory(links []Link) string {
-	var all []string
+	all := make([]string, 0, len(links))
 	for _, l := range links {
 		if l.Name == "lo" {
 			continue

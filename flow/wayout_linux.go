@@ -70,7 +70,7 @@ func prepare(list []Trial) (*trials, error) {
 	_, _ = rand.Read(first) // it never fails
 	for i := range list {
 		// Never 0: the kernel would choose an identification itself.
-		t.marks = append(t.marks, [2]byte{first[0] | 1, first[1] + byte(i)}) //nolint:gosec // some ten
+		t.marks = append(t.marks, [2]byte{first[0] | 1, first[1] + byte(i)})
 	}
 	if err := t.install(); err != nil {
 		return nil, errors.Join(err, conn.close())

@@ -18,7 +18,7 @@ import (
 
 // TestExitCodes is the table of docs/commands.md. In args, CONFIG is a good
 // configuration file, BAD one with a mistake, WEAK one whose key file holds no
-// good key, NONE one that does not exist, KEEPALIVED a keepalived.conf,
+// good key, WARNED one that gives up a guarantee, NONE one that does not exist, KEEPALIVED a keepalived.conf,
 // SOCKET the socket of a daemon, and DEAD a socket without one.
 func TestExitCodes(t *testing.T) {
 	successor := func(a *controltest.Agent) { a.SetSuccessor("192.0.2.12") }
@@ -90,11 +90,6 @@ func TestExitCodes(t *testing.T) {
 		{"reload while the daemon stops", (*controltest.Agent).Stop, "reload --socket SOCKET", exitFailed, "stopping"},
 		{"reload without a daemon", nil, "reload --socket DEAD", exitNotRunning, "vipd is not running"},
 
-		{"doctor of a host without faults", nil, "doctor --config CONFIG", exitDone, ""},
-		{"doctor of a host with errors", nil, "doctor --config BAD", exitErrors, ""},
-		{"doctor as JSON of a host with errors", nil, "doctor --json --config BAD", exitErrors, ""},
-		{"doctor that listens for no time", nil, "doctor --listen 0s", exitUsage, "--listen: 0s"},
-
 		{"release without a daemon", nil, "release --config CONFIG", exitDone, ""},
 		{"release while the daemon runs", nil, "release --config CONFIG --socket SOCKET", exitFailed, "pid 123"},
 		{"release with a bad file", nil, "release --config BAD", exitUsage, "BAD:2: nodes: "},
@@ -111,6 +106,12 @@ func TestExitCodes(t *testing.T) {
 		{"init with a VIP that ends with 0", nil, "init --vip 192.0.2.0", exitUsage, "--vrid: the last byte of 192.0.2.0 is 0"},
 		{"init with a VIP of another network", nil, "init --vip 198.51.100.10", exitFailed, "no interface of this host has a subnet with 198.51.100.10"},
 		{"init with this node's own address", nil, "init --vip 192.0.2.11", exitFailed, "this node's own address on eth0"},
+
+		{"doctor with a listening time of nothing", nil, "doctor --listen 0s", exitUsage, "--listen: 0s"},
+		{"doctor where nothing is wrong", nil, "doctor --config CONFIG", exitDone, ""},
+		{"doctor where nothing is wrong, as JSON", nil, "doctor --json --config CONFIG", exitDone, ""},
+		{"doctor where a guarantee is lost", nil, "doctor --config WARNED", exitWarnings, ""},
+		{"doctor where something is wrong", nil, "doctor --config BAD", exitErrors, ""},
 
 		{"kubeadm", nil, "kubeadm --config CONFIG", exitDone, ""},
 		{"kubeadm with a bad file", nil, "kubeadm --config BAD", exitUsage, "BAD:2: nodes: "},
@@ -129,13 +130,7 @@ func TestExitCodes(t *testing.T) {
 			r := newRun(t)
 			r.openHolder = func() (holder, error) { return &host{}, nil }
 			r.openRules = func(string) (remover, error) { return &rules{}, nil }
-			r.look = func(context.Context, time.Duration) *doctor.Facts {
-				f := &doctor.Facts{Path: r.configPath}
-				if _, err := config.Load(r.configPath); err != nil {
-					f.Problems = []string{err.Error()}
-				}
-				return f
-			}
+			r.look = func(context.Context, time.Duration) *doctor.Facts { return seen(r.configPath) }
 			agent := controltest.New(owner())
 			if test.daemon != nil {
 				test.daemon(agent)
@@ -144,8 +139,9 @@ func TestExitCodes(t *testing.T) {
 			bad := file(t, "vips: [{addresses: [192.0.2.10]}]\nnodes: cp1\n")
 			key := file(t, "too short\n")
 			weak := file(t, "auth_key_file: "+key+"\nvips: [{addresses: [192.0.2.10]}]\n")
+			warned := file(t, "vips: [{addresses: [192.0.2.10], fence: 0s}]\n")
 			other := file(t, "vrrp_instance a {\n interface eth0\n virtual_router_id 5\n priority 200\n virtual_ipaddress { 192.0.2.10 }\n}\n")
-			places := strings.NewReplacer("KEEPALIVED", other, "CONFIG", good, "BAD", bad, "WEAK", weak, "NONE", filepath.Join(t.TempDir(), "none.yaml"),
+			places := strings.NewReplacer("KEEPALIVED", other, "CONFIG", good, "BAD", bad, "WEAK", weak, "WARNED", warned, "NONE", filepath.Join(t.TempDir(), "none.yaml"),
 				"SOCKET", controltest.Serve(t, agent), "DEAD", filepath.Join(t.TempDir(), "dead.sock"))
 			var args []string
 			for _, arg := range strings.Fields(test.args) {
@@ -158,7 +154,7 @@ func TestExitCodes(t *testing.T) {
 			if want := places.Replace(test.text); !strings.Contains(r.err.String(), want) {
 				t.Errorf("stderr does not say %q:\n%s", want, &r.err)
 			}
-			if test.want != exitDone && test.want != exitNoSuccessor && test.want != exitReset && r.err.Len() == 0 {
+			if test.want != exitDone && test.want != exitNoSuccessor && test.want != exitReset && r.err.Len()+r.out.Len() == 0 {
 				t.Error("it failed without a word")
 			}
 			if len(args) > 0 {
@@ -184,4 +180,16 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("%s exits with %s, which is not documented", name, code)
 		}
 	}
+}
+
+// seen is a host on which nothing is wrong but the configuration, if that is.
+func seen(path string) *doctor.Facts {
+	f := &doctor.Facts{Path: path, Now: noon()}
+	c, err := config.Load(path)
+	if err != nil {
+		f.Problems = []string{err.Error()}
+		return f
+	}
+	f.Config, f.Warnings = c, config.SettingWarnings(c)
+	return f
 }

@@ -36,8 +36,9 @@ func (s *survey) lookAtFiles() doctor.Fact[[]doctor.File] {
 	if err != nil {
 		return doctor.Unknown[[]doctor.File](err.Error())
 	}
-	var all []doctor.File
-	for _, f := range s.files() {
+	files := s.files()
+	all := make([]doctor.File, 0, len(files))
+	for _, f := range files {
 		all = append(all, s.root.lookAt(f, who, u.ReadsAll))
 	}
 	return doctor.Known(all)

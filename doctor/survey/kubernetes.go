@@ -101,8 +101,9 @@ func (s *survey) findFlags() []doctor.Flag {
 // list with one a line.
 func manifestArgs(text string) []string {
 	item := regexp.MustCompile(`(?m)^\s*-\s+["']?(--[^"'\s]+)`)
-	var all []string
-	for _, match := range item.FindAllStringSubmatch(text, -1) {
+	found := item.FindAllStringSubmatch(text, -1)
+	all := make([]string, 0, len(found))
+	for _, match := range found {
 		all = append(all, match[1])
 	}
 	return all

@@ -75,8 +75,7 @@ func (r root) settings(link string) (doctor.Settings, error) {
 		}
 	}
 	// Without IPv6 in the kernel there is no such file.
-	off, err := r.number("/proc/sys/net/ipv6/conf/" + link + "/disable_ipv6")
-	s.IPv6Off = err != nil || off != 0
+	s.IPv6Off = strings.TrimSpace(r.read("/proc/sys/net/ipv6/conf/"+link+"/disable_ipv6")) != "0"
 	return s, nil
 }
 

@@ -64,7 +64,7 @@ func (p process) variable(name string) (value string, ok bool) {
 // parent is the process's; 0: it is not known.
 func (p process) parent() int {
 	// The name before may hold anything, also brackets (proc(5), /proc/PID/stat).
-	_, rest, _ := cutLast(p.root.read("/proc/"+strconv.Itoa(p.pid)+"/stat"), ") ")
+	_, rest := cutLast(p.root.read("/proc/"+strconv.Itoa(p.pid)+"/stat"), ") ")
 	fields := strings.Fields(rest)
 	if len(fields) < 2 {
 		return 0
@@ -76,12 +76,13 @@ func (p process) parent() int {
 	return ppid
 }
 
-func cutLast(text, sep string) (before, after string, found bool) {
+// cutLast parts a text at the last of its separators.
+func cutLast(text, sep string) (before, after string) {
 	i := strings.LastIndex(text, sep)
 	if i < 0 {
-		return text, "", false
+		return text, ""
 	}
-	return text[:i], text[i+len(sep):], true
+	return text[:i], text[i+len(sep):]
 }
 
 // flagValue is the value of a flag, written --name value or --name=value, with one

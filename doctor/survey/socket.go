@@ -137,7 +137,7 @@ func (r root) ipvs() doctor.Fact[[]netip.AddrPort] {
 
 // ipvsAddress reads C000020A:192B or [2001:...]:192B.
 func ipvsAddress(text string) (netip.AddrPort, bool) {
-	host, port, _ := cutLast(text, ":")
+	host, port := cutLast(text, ":")
 	n, err := strconv.ParseUint(port, 16, 16)
 	if err != nil {
 		return netip.AddrPort{}, false

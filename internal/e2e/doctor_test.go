@@ -45,7 +45,7 @@ func newPractice(t *testing.T) *practice {
 	p := &practice{
 		t: t, lab: l, cp1: l.Hosts[0], cp2: l.Hosts[1], vipd: daemon.Vipd{Binary: labtest.Vipd()},
 		servers: apiserver.Program{Viplab: labtest.Self(t), CA: ca, Port: 6443, VIPs: []netip.Addr{lab.VIP4()}},
-		listen: 200 * time.Millisecond,
+		listen:  200 * time.Millisecond,
 	}
 	return p
 }
