@@ -22,8 +22,9 @@ type process struct {
 // has addresses and ports of its own.
 func (r root) processes() []process {
 	here := r.namespace("self")
-	var all []process
-	for _, dir := range r.glob("/proc/[0-9]*") {
+	dirs := r.glob("/proc/[0-9]*")
+	all := make([]process, 0, len(dirs))
+	for _, dir := range dirs {
 		pid, err := strconv.Atoi(path.Base(dir))
 		if err != nil {
 			continue

@@ -3,9 +3,11 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -164,13 +166,14 @@ func (p *practice) examine(configuration string) (doctor.Report, int) {
 	if wrong := json.Unmarshal([]byte(out), &report); wrong != nil {
 		p.t.Fatalf("%v: %s (%v)", wrong, out, err)
 	}
-	code := 0
-	if err != nil {
-		if _, wrong := fmt.Sscanf(err.Error()[strings.Index(err.Error(), "exit status"):], "exit status %d", &code); wrong != nil {
-			p.t.Fatalf("%v: %v", wrong, err)
-		}
+	exit, failed := errors.AsType[*exec.ExitError](err)
+	switch {
+	case failed:
+		return report, exit.ExitCode()
+	case err != nil:
+		p.t.Fatal(err)
 	}
-	return report, code
+	return report, 0
 }
 
 // awaitFinding examines until there is such a finding that says all words.
