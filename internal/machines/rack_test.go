@@ -35,6 +35,7 @@ const (
 	oldVersion, newVersion = "v0.0.1", "v0.0.2"
 	deb, rpm               = "deb", "rpm"
 	configFile             = "/etc/vipd/vipd.yaml"
+	clock                  = "15:04:05.000"
 	pki                    = "/etc/kubernetes/pki"
 )
 
@@ -355,11 +356,13 @@ func (r *rack) settle() *Machine {
 }
 
 // span is what the client sees from now until the end of the story and for long
-// enough that a silent stream counts as broken.
+// enough that a silent stream counts as broken. A stream that waits for a packet
+// to be sent again is not silent: each has a line after the story, or an end.
 func (r *rack) span(story func()) measure.Report {
 	r.t.Helper()
 	from := time.Now()
 	story()
+	r.must(r.client.AwaitStreams(r.ctx(), time.Now()))
 	end, err := r.client.AwaitServed(r.ctx(), time.Now().Add(measure.Silence), 1, func(string) bool { return true })
 	r.must(err)
 	seen, err := r.client.Report(r.ctx(), from, end)
@@ -368,8 +371,11 @@ func (r *rack) span(story func()) measure.Report {
 		failed, err := r.client.Failures(r.ctx(), from, end)
 		r.must(err)
 		for _, f := range failed[:min(len(failed), 10)] {
-			r.t.Logf("failed at %s: %s after %v", f.At.Format("15:04:05.000"), f.Error, f.Took)
+			r.t.Logf("failed at %s: %s after %v", f.At.Format(clock), f.Error, f.Took)
 		}
+	}
+	for _, e := range r.client.Ends(from, end) {
+		r.t.Logf("stream %d ended at %s: %s", e.ID, e.At.Format(clock), e.Error)
 	}
 	return seen
 }

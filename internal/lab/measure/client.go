@@ -64,6 +64,9 @@ func (c *Client) Failures(ctx context.Context, from, to time.Time) ([]Request, e
 	return c.log.Failures(from, to), nil
 }
 
+// Ends returns the ends of streams to the VIP in a span, as far as they are known.
+func (c *Client) Ends(from, to time.Time) []Stream { return c.log.Ends(from, to) }
+
 func (c *Client) awaitComplete(ctx context.Context, at time.Time) error {
 	return c.await(ctx, "the client's records", func() error { return c.log.completeTo(at) })
 }
