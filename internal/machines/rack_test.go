@@ -39,9 +39,17 @@ const (
 	pki                    = "/etc/kubernetes/pki"
 )
 
+// ahead has a service go before what this machine does besides: one that is not
+// let run is another test's story. On a host CPUWeight= and Nice= do that. Here
+// nobody gives the machines the cpu controller, and where the kernel groups the
+// processes of each session, a nice value counts in its own session only
+// (sched(7), the autogroup feature).
+const ahead = `[Service]
+ExecStartPost=-+/bin/sh -c "echo -20 >/proc/$MAINPID/autogroup"
+`
+
 // runtime is the unit of the stand-in for everything that serves behind the VIP;
-// the real ones have its name. It goes before whatever else the machine that tests
-// does: a server that is not let run is another test's story.
+// the real ones have its name.
 const runtime = `[Unit]
 Description=Stand-in for the container runtime and its API server
 
@@ -131,6 +139,9 @@ func requireOverlay(t *testing.T) {
 func commonFiles(t *testing.T) map[string]File {
 	t.Helper()
 	files := map[string]File{"etc/systemd/system/containerd.service": {[]byte(runtime), 0o644}}
+	for _, service := range []string{"vipd", "containerd"} {
+		files["etc/systemd/system/"+service+".service.d/ahead.conf"] = File{[]byte(ahead), 0o644}
+	}
 	program, err := os.ReadFile(labtest.Self(t))
 	if err != nil {
 		t.Fatal(err)
