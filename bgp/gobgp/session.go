@@ -45,6 +45,7 @@ type Session struct {
 	local    Local
 	neighbor bgp.Neighbor
 	server   *server.BgpServer
+	reaper   reaper
 	log      *slog.Logger
 	changed  func()
 	endWatch context.CancelFunc
@@ -67,8 +68,9 @@ func Open(local Local, n bgp.Neighbor, log *slog.Logger, changed func()) (*Sessi
 	s := &Session{
 		local: local, neighbor: n, log: log.With("neighbor", n.Address), changed: changed,
 		state: bgp.Idle, since: time.Now(), moved: make(chan struct{}, 1),
+		reaper: reaper{deleted: make(chan struct{})},
 	}
-	s.server = server.NewBgpServer(server.LoggerOption(&logger{s}))
+	s.server = server.NewBgpServer(server.LoggerOption(&logger{s}), server.TimingHookOption(&s.reaper))
 	go s.serve()
 	if err := s.begin(); err != nil {
 		s.stop()
@@ -260,6 +262,13 @@ func (s *Session) Close(why string) error {
 	return nil
 }
 
+// Remove is Close for a neighbour that the configuration does not have any more,
+// which is what it is told (RFC 4486 4, Peer De-configured).
+func (s *Session) Remove() error {
+	s.stop() // gobgp says so whenever it stops
+	return nil
+}
+
 // awaitEnd waits until the connection has ended: a notification is queued, and
 // stop would overtake it.
 func (s *Session) awaitEnd() {
@@ -274,13 +283,12 @@ func (s *Session) awaitEnd() {
 }
 
 func (s *Session) stop() {
-	if s.endWatch != nil {
-		s.endWatch()
-	}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		_ = s.server.StopBgp(context.Background(), &api.StopBgpRequest{}) // it fails only for want of a request
+		ctx := context.Background()
+		_ = s.server.StopBgp(ctx, &api.StopBgpRequest{}) // it fails only for want of a request
+		s.reaper.reap(s.server, s.endWatch)
 	}()
 	select {
 	case <-stopped:

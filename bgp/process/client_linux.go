@@ -128,6 +128,7 @@ func (c *Client) serve(ctx context.Context) error {
 	}
 	defer func() { _ = p.conn.Close() }() // it may be closed already
 	c.state.Error = ""
+	c.catchUp()
 	silence := time.NewTimer(bgp.Silence)
 	defer silence.Stop()
 	if err := c.say(p); err != nil {
@@ -164,6 +165,15 @@ func (c *Client) serve(ctx context.Context) error {
 			p.end()
 			return nil
 		}
+	}
+}
+
+// catchUp takes what was said while no speaker ran: what killed the last one may
+// not be wanted any more.
+func (c *Client) catchUp() {
+	select {
+	case c.wanted = <-c.wants:
+	default:
 	}
 }
 

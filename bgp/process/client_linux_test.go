@@ -169,7 +169,10 @@ func TestASpeakerThatDiesIsStartedAgain(t *testing.T) {
 			d.want(map[netip.Addr]string{first(): word})
 			d.await("its death", func(s State) bool { return s.Restarts == 1 && s.Error != "" })
 			d.want(map[netip.Addr]string{first(): ""})
-			d.await("another one", func(s State) bool { return s.Running && serves(s, bgp.Established, first()) })
+			s := d.await("another one", func(s State) bool { return s.Running && serves(s, bgp.Established, first()) })
+			if s.Restarts != 1 {
+				t.Errorf("the next one was told what killed the former, and not what was wanted last: %d died", s.Restarts)
+			}
 		})
 	}
 }

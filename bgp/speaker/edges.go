@@ -29,6 +29,8 @@ type Session interface {
 	Reset(why string) error
 	// Close ends the session for good, within a few seconds.
 	Close(why string) error
+	// Remove is Close for a neighbour that is configured no more.
+	Remove() error
 }
 
 // Watcher watches the ways to neighbours by BFD.

@@ -37,6 +37,7 @@ type neighbor struct {
 	mu        sync.Mutex
 	routes    []bgp.Route
 	farewell  string
+	removed   bool
 	reset     string
 	session   Session
 	announced []bgp.Route
@@ -84,6 +85,24 @@ func (n *neighbor) close(why string) {
 	n.end()
 }
 
+// remove is close for a neighbour that is configured no more.
+func (n *neighbor) remove() {
+	n.mu.Lock()
+	n.removed = true
+	n.mu.Unlock()
+	n.end()
+}
+
+// over tells whether the work has ended.
+func (n *neighbor) over() bool {
+	select {
+	case <-n.done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (n *neighbor) work(ctx context.Context) {
 	session := n.begun(ctx)
 	if session == nil {
@@ -97,12 +116,23 @@ func (n *neighbor) work(ctx context.Context) {
 		case <-n.wake:
 		case <-inspect.C:
 		case <-ctx.Done():
-			if err := session.Close(n.farewell); err != nil {
+			if err := n.part(session); err != nil {
 				n.log.Debug("the end of a BGP session", "error", err)
 			}
 			return
 		}
 	}
+}
+
+// part ends the session.
+func (n *neighbor) part(session Session) error {
+	n.mu.Lock()
+	why, removed := n.farewell, n.removed
+	n.mu.Unlock()
+	if removed {
+		return session.Remove()
+	}
+	return session.Close(why)
 }
 
 // begun begins the session, sooner or later; nil: the work is to end.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"reflect"
 	"sync"
@@ -36,7 +37,9 @@ type Speaker struct {
 	wanted    bgp.Wanted
 	applied   bool
 	neighbors map[netip.Addr]*neighbor
-	lapse     *time.Timer
+	// removed are neighbours that are configured no more, until they are gone.
+	removed map[netip.Addr]*neighbor
+	lapse   *time.Timer
 
 	mu    sync.Mutex
 	sight map[netip.Addr]Sight
@@ -53,7 +56,7 @@ type loss struct {
 func New(edges Edges, log *slog.Logger) *Speaker {
 	return &Speaker{
 		edges: edges, log: log, wake: make(chan struct{}, 1),
-		neighbors: map[netip.Addr]*neighbor{}, sight: map[netip.Addr]Sight{},
+		neighbors: map[netip.Addr]*neighbor{}, removed: map[netip.Addr]*neighbor{}, sight: map[netip.Addr]Sight{},
 	}
 }
 
@@ -160,10 +163,12 @@ func (s *Speaker) apply(w bgp.Wanted) {
 	}
 	for addr, n := range s.neighbors {
 		if !wanted[addr] {
-			n.close("the neighbour was removed from the configuration")
+			n.remove()
+			s.removed[addr] = n
 			delete(s.neighbors, addr)
 		}
 	}
+	maps.DeleteFunc(s.removed, func(_ netip.Addr, n *neighbor) bool { return n.over() })
 	for _, n := range w.Neighbors {
 		former := s.neighbors[n.Address]
 		if former == nil || !local || former.wanted.Session() != n.Session() {
@@ -179,6 +184,9 @@ func (s *Speaker) apply(w bgp.Wanted) {
 func (s *Speaker) replace(former *neighbor, n bgp.Neighbor) {
 	if former != nil {
 		former.close("the configuration of the neighbour changed")
+	} else {
+		former = s.removed[n.Address] // which may not be gone yet
+		delete(s.removed, n.Address)
 	}
 	next := &neighbor{
 		wanted: n, asn: s.wanted.ASN, routerID: s.wanted.RouterID,
@@ -230,8 +238,10 @@ func (s *Speaker) farewell(why string) {
 	for _, n := range s.neighbors {
 		n.close(why)
 	}
-	for _, n := range s.neighbors {
-		<-n.done
+	for _, all := range []map[netip.Addr]*neighbor{s.neighbors, s.removed} {
+		for _, n := range all {
+			<-n.done
+		}
 	}
 }
 

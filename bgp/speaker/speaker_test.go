@@ -29,6 +29,8 @@ type world struct {
 	sessions map[netip.Addr]*session
 	// broken keeps a neighbour's session from being opened.
 	broken map[netip.Addr]bool
+	// slowness is how long a removal takes.
+	slowness time.Duration
 }
 
 type session struct {
@@ -98,6 +100,12 @@ func (s *session) Reset(why string) error {
 }
 func (s *session) Close(why string) error {
 	s.note("%v: close, %s", s.neighbor.Address, why)
+	return nil
+}
+
+func (s *session) Remove() error {
+	time.Sleep(s.slowness)
+	s.note("%v: remove", s.neighbor.Address)
 	return nil
 }
 
@@ -228,8 +236,38 @@ func TestAChangeTouchesOnlyWhatChanged(t *testing.T) {
 		same(t, []string{"192.0.2.1: 0 routes", "192.0.2.2: 0 routes", "watch [192.0.2.1]"}, sorted(w.told()))
 		next.Neighbors = next.Neighbors[1:]
 		d.say(next, time.Second)
-		same(t, []string{"192.0.2.1: close, the neighbour was removed from the configuration", "watch []"}, sorted(w.told()))
+		same(t, []string{"192.0.2.1: remove", "watch []"}, sorted(w.told()))
 	})
+}
+
+// Two connections from one address would have the router choose among them.
+func TestARemovedNeighbourIsGoneBeforeItComesBack(t *testing.T) {
+	play(t, func(w *world, _ *Speaker, d *daemon) {
+		d.say(wanted(), time.Second)
+		w.slowness = 2 * time.Second
+		without := wanted()
+		without.Neighbors = without.Neighbors[1:]
+		d.say(without, time.Second)
+		w.told()
+		d.say(wanted(), 3*time.Second)
+		same(t, []string{"watch [192.0.2.1]", "192.0.2.1: remove", "192.0.2.1: open, hold 9s", "192.0.2.1: 1 routes"}, w.told())
+	})
+}
+
+func TestARemovedNeighbourIsToldBeforeTheSpeakerEnds(t *testing.T) {
+	var w *world
+	play(t, func(now *world, _ *Speaker, d *daemon) {
+		w = now
+		d.say(wanted(), time.Second)
+		w.slowness = 2 * time.Second
+		without := wanted()
+		without.Neighbors = without.Neighbors[1:]
+		d.say(without, bgp.Beat)
+		w.told()
+	})
+	if story := w.told(); !slices.Contains(story, "192.0.2.1: remove") {
+		t.Errorf("the speaker ended after %v", story)
+	}
 }
 
 func TestADaemonThatFallsSilentIsForsaken(t *testing.T) {

@@ -1,0 +1,182 @@
+package gobgp
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/vipd/vipd/bgp"
+)
+
+// patience bounds a wait.
+const patience = 20 * time.Second
+
+// listener is a router that lets a session come up and tells the notification
+// that ended it.
+type listener struct {
+	net.Listener
+	notified chan string
+}
+
+func listen(t *testing.T) *listener {
+	t.Helper()
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &listener{tcp, make(chan string, 1)}
+	ended := make(chan struct{})
+	go func() { defer close(ended); l.serve() }()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-ended
+	})
+	return l
+}
+
+func (l *listener) serve() {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		l.speak(conn)
+	}
+}
+
+// message is a BGP message (RFC 4271 4.1).
+func message(kind byte, body ...byte) []byte {
+	m := append(bytes.Repeat([]byte{0xff}, 16), 0, 0, kind)
+	m = append(m, body...)
+	binary.BigEndian.PutUint16(m[16:], uint16(len(m)))
+	return m
+}
+
+func (l *listener) speak(conn net.Conn) {
+	defer conn.Close()
+	open := message(1, 4, 64500>>8, 64500&0xff, 0, 9, 10, 0, 0, 1, 8, 2, 6, 1, 4, 0, 1, 0, 1)
+	if _, err := conn.Write(append(open, message(4)...)); err != nil {
+		return
+	}
+	header := make([]byte, 19)
+	for {
+		if _, err := io.ReadFull(conn, header); err != nil {
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint16(header[16:])-19)
+		if _, err := io.ReadFull(conn, body); err != nil {
+			return
+		}
+		if header[18] == 3 { // NOTIFICATION
+			text := ""
+			if len(body) > 3 {
+				text = string(body[3:])
+			}
+			l.notified <- fmt.Sprintf("%d/%d %s", body[0], body[1], text)
+			return
+		}
+	}
+}
+
+// reached is an established session with a listener.
+func reached(t *testing.T, l *listener) *Session {
+	t.Helper()
+	n := bgp.Neighbor{
+		Address: netip.MustParseAddr("127.0.0.1"), ASN: 64500, Port: netip.MustParseAddrPort(l.Addr().String()).Port(),
+		HoldTime: 9 * time.Second, IPv4: true,
+	}
+	s, err := Open(Local{ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11")}, n, slog.New(slog.DiscardHandler), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the session", func() error {
+		if st := s.State(); st.State != bgp.Established {
+			return fmt.Errorf("it is %s, %s", st.State, st.Error)
+		}
+		return nil
+	})
+	return s
+}
+
+func await(t *testing.T, what string, cond func() error) {
+	t.Helper()
+	var err error
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if err = cond(); err == nil {
+			return
+		}
+	}
+	stacks := make([]byte, 1<<16)
+	t.Fatalf("waited in vain for %s: %v\n%s", what, err, stacks[:runtime.Stack(stacks, true)])
+}
+
+func TestTheRouterIsToldWhyASessionEnds(t *testing.T) {
+	rows := []struct {
+		name string
+		end  func(*Session) error
+		want string
+	}{
+		{"a stop is an administrative shutdown, with its reason (RFC 9003)", func(s *Session) error { return s.Close("vipd stops") }, "6/2 vipd stops"},
+		{"a removed router is de-configured (RFC 4486)", (*Session).Remove, "6/3 "},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			l := listen(t)
+			if err := row.end(reached(t, l)); err != nil {
+				t.Error(err)
+			}
+			select {
+			case got := <-l.notified:
+				if got != row.want {
+					t.Errorf("the router heard %q, want %q", got, row.want)
+				}
+			case <-time.After(patience):
+				t.Error("the router heard nothing")
+			}
+		})
+	}
+}
+
+// Each change of a neighbour ends a session and begins another one.
+func TestSessionsThatEndedLeaveNothingRunning(t *testing.T) {
+	const changes = 3
+	for name, begin := range map[string]func(*testing.T) *Session{
+		"with a router": func(t *testing.T) *Session { return reached(t, listen(t)) },
+		"with nobody": func(t *testing.T) *Session {
+			n := bgp.Neighbor{Address: netip.MustParseAddr("127.0.0.1"), ASN: 64500, Port: 1, HoldTime: 9 * time.Second, IPv4: true}
+			s, err := Open(Local{ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11")}, n, slog.New(slog.DiscardHandler), func() {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			for i := range changes {
+				t.Run(fmt.Sprint(i), func(t *testing.T) {
+					s := begin(t)
+					if err := s.Announce([]bgp.Route{route(10, func(*bgp.Route) {})}); err != nil {
+						t.Error(err)
+					}
+					if err := s.Close("the configuration of the neighbour changed"); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			await(t, "their goroutines to end", func() error {
+				if n := runtime.NumGoroutine(); n > before {
+					return fmt.Errorf("%d run, and %d did before", n, before)
+				}
+				return nil
+			})
+		})
+	}
+}
