@@ -228,9 +228,10 @@ func TestAChangeTouchesOnlyWhatChanged(t *testing.T) {
 		next := wanted()
 		next.Neighbors[1].HoldTime = 3 * time.Second
 		d.say(next, time.Second)
+		story := slices.DeleteFunc(w.told(), func(line string) bool { return line == "watch [192.0.2.1]" }) // it waits for nobody
 		same(t, []string{
-			"watch [192.0.2.1]", "192.0.2.2: close, the configuration of the neighbour changed", "192.0.2.2: open, hold 3s", "192.0.2.2: 1 routes",
-		}, w.told())
+			"192.0.2.2: close, the configuration of the neighbour changed", "192.0.2.2: open, hold 3s", "192.0.2.2: 1 routes",
+		}, story)
 		next.Routes = nil
 		d.say(next, time.Second)
 		same(t, []string{"192.0.2.1: 0 routes", "192.0.2.2: 0 routes", "watch [192.0.2.1]"}, sorted(w.told()))
