@@ -127,6 +127,8 @@ type fabric struct {
 	last  string
 	// other tells why no other node serves.
 	other error
+	// asked are the routers that were asked last.
+	asked []netip.Addr
 	// routes are changes of the route to each address, as story has them.
 	routes map[netip.Addr][]string
 	read   map[netip.Addr]int
@@ -190,9 +192,10 @@ func (f *fabric) newest() bgp.Wanted {
 	return f.wanted
 }
 
-func (f *fabric) Prove(context.Context, config.VIP, []netip.Addr) error {
+func (f *fabric) Prove(_ context.Context, _ config.VIP, routers []netip.Addr) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked = routers
 	return f.other
 }
 
