@@ -44,6 +44,11 @@ type Neighbor struct {
 	// GracefulRestart is how long the router keeps the routes of a speaker that
 	// is gone (RFC 4724); 0: not at all.
 	GracefulRestart time.Duration `json:"graceful_restart"`
+	// Restarted: a former speaker died, and the router may go on using its routes.
+	// The node went on serving, which it says by the F bit (RFC 4724 3); without
+	// it the router would forget the routes as soon as the session is back.
+	// Filled in on the way to the speaker.
+	Restarted bool `json:"restarted,omitempty"`
 	// IPv4 and IPv6 are the families of routes.
 	IPv4 bool `json:"ipv4"`
 	IPv6 bool `json:"ipv6"`

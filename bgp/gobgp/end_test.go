@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/vipd/vipd/bgp"
 )
 
@@ -23,6 +25,8 @@ const patience = 20 * time.Second
 type listener struct {
 	net.Listener
 	notified chan string
+	// opens are the capabilities for graceful restart of each OPEN.
+	opens chan []byte
 }
 
 func listen(t *testing.T) *listener {
@@ -31,7 +35,7 @@ func listen(t *testing.T) *listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &listener{tcp, make(chan string, 1)}
+	l := &listener{tcp, make(chan string, 1), make(chan []byte, 16)}
 	ended := make(chan struct{})
 	go func() { defer close(ended); l.serve() }()
 	t.Cleanup(func() {
@@ -74,6 +78,9 @@ func (l *listener) speak(conn net.Conn) {
 		if _, err := io.ReadFull(conn, body); err != nil {
 			return
 		}
+		if header[18] == 1 { // OPEN
+			l.opens <- gracefulRestart(body)
+		}
 		if header[18] == 3 { // NOTIFICATION
 			text := ""
 			if len(body) > 3 {
@@ -85,13 +92,57 @@ func (l *listener) speak(conn net.Conn) {
 	}
 }
 
+// gracefulRestart is the value of that capability (RFC 4724 3) in an OPEN, whose
+// optional parameters are capabilities only (RFC 5492 4); nil: it is not there.
+func gracefulRestart(open []byte) []byte {
+	for parameters := open[10:]; len(parameters) > 2; parameters = parameters[2+int(parameters[1]):] {
+		for c := parameters[2 : 2+int(parameters[1])]; len(c) > 1; c = c[2+int(c[1]):] {
+			if c[0] == 64 {
+				return c[2 : 2+int(c[1])]
+			}
+		}
+	}
+	return nil
+}
+
+func TestASpeakerThatWasStartedAgainTellsThatThePathStands(t *testing.T) {
+	rows := []struct {
+		name      string
+		restart   time.Duration
+		restarted bool
+		want      []byte
+	}{
+		{"without graceful restart nothing is said", 0, true, nil},
+		{"the first one: 10 s, IPv4 unicast", 10 * time.Second, false, []byte{0x00, 10, 0, 1, 1, 0x00}},
+		{"the next one: R and F", 10 * time.Second, true, []byte{0x80, 10, 0, 1, 1, 0x80}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			l := listen(t)
+			s := reachedAs(t, l, func(n *bgp.Neighbor) { n.GracefulRestart, n.Restarted = row.restart, row.restarted })
+			if diff := cmp.Diff(row.want, <-l.opens); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if err := s.Close("the test ends"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // reached is an established session with a listener.
 func reached(t *testing.T, l *listener) *Session {
+	t.Helper()
+	return reachedAs(t, l, func(*bgp.Neighbor) {})
+}
+
+func reachedAs(t *testing.T, l *listener, change func(*bgp.Neighbor)) *Session {
 	t.Helper()
 	n := bgp.Neighbor{
 		Address: netip.MustParseAddr("127.0.0.1"), ASN: 64500, Port: netip.MustParseAddrPort(l.Addr().String()).Port(),
 		HoldTime: 9 * time.Second, IPv4: true,
 	}
+	change(&n)
 	s, err := Open(Local{ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11")}, n, slog.New(slog.DiscardHandler), func() {})
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,10 @@ const (
 	// idleAfterReset, in seconds, is the pause after a session that this side
 	// ended; gobgp's default is 30.
 	idleAfterReset = 1
+	// deferral, in seconds, is how long a speaker that was started again waits for
+	// what the router has to say (RFC 4724 4.1), of which nothing matters here;
+	// gobgp's default is 360.
+	deferral = 1
 	// closing bounds the wait for a notification to be sent.
 	closing = time.Second
 	// worstTTL is what gobgp accepts as least TTL with TTL security: the
@@ -149,7 +153,10 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 	}
 	restart := n.GracefulRestart > 0
 	if restart {
-		p.GracefulRestart = &api.GracefulRestart{Enabled: true, RestartTime: uint32(seconds(n.GracefulRestart))} //nolint:gosec // 12 bits
+		p.GracefulRestart = &api.GracefulRestart{
+			Enabled: true, RestartTime: uint32(seconds(n.GracefulRestart)), //nolint:gosec // 12 bits
+			LocalRestarting: n.Restarted, DeferralTime: deferral,
+		}
 	}
 	for _, f := range families(n) {
 		p.AfiSafis = append(p.AfiSafis, &api.AfiSafi{

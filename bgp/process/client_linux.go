@@ -183,6 +183,7 @@ func (c *Client) say(p *child) error {
 	w.Neighbors = nil
 	for _, n := range c.wanted.Neighbors {
 		if _, held := c.quarantine.holds(now, n.Address); !held {
+			n.Restarted = c.state.Restarts > 0
 			w.Neighbors = append(w.Neighbors, c.passwords.fill(n, w.Generation))
 		}
 	}

@@ -24,7 +24,7 @@ type password struct{ text, fault string }
 // fill puts the password into a neighbour that has a file of one. Without it
 // there must be no session: it would be one that anybody can end.
 func (p *passwords) fill(n bgp.Neighbor, generation uint64) bgp.Neighbor {
-	if n.PasswordFile == "" {
+	if n.PasswordFile == "" || n.Unusable != "" {
 		return n
 	}
 	if p.read == nil || p.generation != generation {

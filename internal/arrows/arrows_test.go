@@ -115,7 +115,7 @@ func TestLibrariesStayBehindOnePackage(t *testing.T) {
 	rows := map[string][]string{
 		"github.com/mdlayher/arp":                        {"vip"},
 		"github.com/mdlayher/ndp":                        {"vip"},
-		"github.com/vishvananda/netlink":                 {"vip", "flow"},
+		"github.com/vishvananda/netlink":                 {"vip", "flow", "bgp/path"},
 		"github.com/google/nftables":                     {"flow"},
 		"github.com/osrg/gobgp/v3/pkg/server":            {"bgp/gobgp"},
 		"github.com/osrg/gobgp/v3/api":                   {"bgp/gobgp"},
