@@ -19,6 +19,8 @@ type BGPStatus struct {
 	// BFDLatenessSeconds is by how much a BFD deadline was missed at the most in
 	// the last minute or so.
 	BFDLatenessSeconds float64 `json:"bfd_lateness_seconds"`
+	// BFDRefused counts BFD packets that were not taken, since the speaker started.
+	BFDRefused uint64 `json:"bfd_packets_refused"`
 }
 
 // NeighborStatus is the session with one router.
@@ -42,6 +44,7 @@ func (a *Agent) bgpStatus() BGPStatus {
 	s := BGPStatus{
 		Speaker: "off", Restarts: b.state.Restarts, Error: b.state.Error,
 		Neighbors: []NeighborStatus{}, BFDLatenessSeconds: b.lateness.greatest().Seconds(),
+		BFDRefused: b.state.Report.Refused,
 	}
 	switch {
 	case b.state.Running:

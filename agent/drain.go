@@ -298,12 +298,7 @@ func (a *Agent) advanceDrain(now time.Time, op *drain) {
 	}
 	switch {
 	case op.settled() && !op.awaitsBalancers(now):
-		for _, g := range op.groups {
-			if !g.gone {
-				a.keepOff(now, g.group)
-			}
-		}
-		op.end(op.outcome())
+		a.complete(now, op)
 	case op.cancelled:
 		a.undo(now, op, DrainCancelled, "the drain was cancelled")
 	case certain:
@@ -311,6 +306,17 @@ func (a *Agent) advanceDrain(now time.Time, op *drain) {
 	case due(op.timeout(), now):
 		a.undo(now, op, DrainNoSuccessor, op.unproven())
 	}
+}
+
+// complete ends a drain of which nothing is left to do: the VIPs stay off this
+// node.
+func (a *Agent) complete(now time.Time, op *drain) {
+	for _, g := range op.groups {
+		if !g.gone {
+			a.keepOff(now, g.group)
+		}
+	}
+	op.end(op.outcome())
 }
 
 func (op *drain) end(result DrainResult) {

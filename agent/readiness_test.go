@@ -136,6 +136,22 @@ func TestADrainThatIsCancelledWhileBalancersLookIsUndone(t *testing.T) {
 	})
 }
 
+func TestADrainThatOnlyBalancersHaveToSeeIsDoneWhenTheDaemonStops(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lan) {
+		a, b := l.pair(balanced)
+		d := a.drain(DrainRequest{})
+		b.awaitSeated()
+		time.Sleep(time.Second) // of the three that balancers are given
+		a.terminate()
+		if got := d.result(); got != DrainDone {
+			t.Errorf("result %q", got)
+		}
+		a.start()
+		a.awaitAt(StateDrained)
+		l.unbroken()
+	})
+}
+
 func TestAStopWaitsForBalancers(t *testing.T) {
 	tests := []struct {
 		name string

@@ -34,8 +34,13 @@ type stopStep struct {
 
 func (a *Agent) beginShutdown(now time.Time) {
 	seenAt := a.balancersSee(now)
-	// What a drain began goes on as part of the stop.
+	// What a drain began goes on as part of the stop, which balancers are given
+	// the time to see as well.
 	for _, op := range a.drains {
+		if op.settled() {
+			a.complete(now, op)
+			continue
+		}
 		for _, g := range op.groups {
 			op.say(now, g.group, "vipd is stopping, and hands over on its way")
 		}

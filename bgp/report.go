@@ -10,6 +10,8 @@ type Report struct {
 	Neighbors []NeighborReport `json:"neighbors"`
 	// Lateness is the greatest lateness of a BFD deadline since the last report.
 	Lateness time.Duration `json:"lateness"`
+	// Refused counts BFD packets that were not taken (RFC 5880 6.8.6, RFC 5881 5).
+	Refused uint64 `json:"refused"`
 }
 
 // NeighborReport is the state of one neighbour.

@@ -13,6 +13,7 @@ type bgpFamilies struct {
 	sessionUp, sessionFlaps *family
 	announced               *family
 	bfdUp, bfdLateness      *family
+	bfdRefused              *family
 	speakerRestarts         *family
 }
 
@@ -23,6 +24,7 @@ func (c *Collector) declareBGP() {
 	b.announced = fs.declare(gauge, "vipd_bgp_announced", "Routers that are told the route to the VIP.", "prefix")
 	b.bfdUp = fs.declare(gauge, "vipd_bfd_session_up", "1 while the BFD session with the router is up, else 0.", "neighbor")
 	b.bfdLateness = fs.declare(gauge, "vipd_bfd_lateness_seconds", "By how much a BFD deadline was missed at the most in the last 30 to 60 seconds: near the detection time it means false alarms.")
+	b.bfdRefused = fs.declare(counter, "vipd_bfd_packets_refused_total", "BFD packets that were not taken since the speaker started: malformed, of no session, or over a router where the neighbour is on the link.")
 	b.speakerRestarts = fs.declare(counter, "vipd_speaker_restarts_total", "BGP speakers that died and were started again.")
 }
 
@@ -60,5 +62,6 @@ func (c *Collector) collectBGP(ch chan<- prometheus.Metric, s agent.BGPStatus, v
 	}
 	if watched {
 		b.bfdLateness.send(ch, s.BFDLatenessSeconds)
+		b.bfdRefused.send(ch, float64(s.BFDRefused))
 	}
 }

@@ -72,7 +72,7 @@ func busyNode() *node {
 			Counters:    &counters,
 		}},
 		BGP: agent.BGPStatus{
-			Speaker: "running", Restarts: 2, BFDLatenessSeconds: 0.0125,
+			Speaker: "running", Restarts: 2, BFDLatenessSeconds: 0.0125, BFDRefused: 4,
 			Neighbors: []agent.NeighborStatus{
 				{
 					Address: netip.MustParseAddr("192.0.2.1"), ASN: 64500, State: bgp.Established, BFD: bgp.BFDUp, Flaps: 3,

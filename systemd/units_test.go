@@ -66,6 +66,24 @@ func TestTheKeysDropInAddsOneCapability(t *testing.T) {
 	}
 }
 
+// The unit keeps BFD from real time, and the drop-in undoes just that.
+func TestTheRealTimeDropInGivesTheLowestPriority(t *testing.T) {
+	for _, row := range []struct{ key, without, with string }{
+		{"LimitRTPRIO", "", "1"},
+		{"RestrictRealtime", "yes", "no"},
+	} {
+		if got := values(read(t, "vipd.service"), row.key); got != row.without {
+			t.Errorf("without it: %s=%s", row.key, got)
+		}
+		if got := values(read(t, "vipd-realtime.conf"), row.key); got != row.with {
+			t.Errorf("%s=%s", row.key, got)
+		}
+	}
+	if got := values(read(t, "vipd-realtime.conf"), "SystemCallFilter"); got != "sched_setattr" {
+		t.Errorf("SystemCallFilter=%s", got)
+	}
+}
+
 // values are those of a key, in order.
 func values(unit, key string) string {
 	var all []string

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // wire is two tables with a lossless link of no length between them, in virtual
@@ -187,8 +189,9 @@ func TestPaceAndJitter(t *testing.T) {
 	for range 200 {
 		now := w.now
 		w.run(0)
-		if at := w.ends[0].entry.sendAt; at.Sub(w.ends[0].entry.sentAt) > 45*time.Millisecond {
-			t.Fatalf("multiplier 1: %v between packets", at.Sub(w.ends[0].entry.sentAt))
+		e := w.ends[0].entry
+		if gap := e.sendAt.Sub(e.sentAt); gap < 37500*time.Microsecond || gap > 45*time.Millisecond {
+			t.Fatalf("multiplier 1: %v between packets, not 75 to 90 %% of 50ms", gap)
 		}
 		w.run(earliest(w.ends[0].table.Next(), w.ends[1].table.Next()).Sub(now))
 	}
@@ -238,6 +241,34 @@ func TestStopIsSaid(t *testing.T) {
 	w.run(0)
 	if w.states() != "admin-down down" || w.ends[1].entry.Diagnostic() != NeighborSignaledDown {
 		t.Errorf("%s, %s", w.states(), w.ends[1].entry.Diagnostic())
+	}
+	w.silent = false
+	w.run(3 * time.Second)
+	n := 0
+	for _, line := range w.packets {
+		if line == "0: admin-down 1s" {
+			n++
+		}
+	}
+	if n < 3 || n > 4 || w.states() != "admin-down down" {
+		t.Errorf("said %d times in 3 s, %s", n, w.states())
+	}
+}
+
+// 6.8.1: what holds of the neighbour is forgotten with it.
+func TestSilenceForgetsTheDiscriminator(t *testing.T) {
+	w := connect(t, quickly(), quickly())
+	w.run(3 * time.Second)
+	w.cut = true
+	w.run(time.Second)
+	var p Packet
+	w.ends[0].entry.Packet(w.now, &p)
+	want := Packet{
+		State: Down, Diagnostic: DetectionTimeExpired, Multiplier: 3, Mine: w.ends[0].entry.Mine(),
+		Transmit: time.Second, Receive: 50 * time.Millisecond,
+	}
+	if diff := cmp.Diff(want, p); diff != "" { // and no echo is offered
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

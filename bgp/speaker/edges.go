@@ -27,6 +27,8 @@ type Session interface {
 	State() bgp.NeighborReport
 	// Reset ends the connection and begins anew.
 	Reset(why string) error
+	// Hasten has a session that is not established tried again now.
+	Hasten() error
 	// Close ends the session for good, within a few seconds.
 	Close(why string) error
 	// Remove is Close for a neighbour that is configured no more.
@@ -40,6 +42,8 @@ type Watcher interface {
 	// Lateness is by how much a deadline was missed at the most since it was
 	// asked for last.
 	Lateness() time.Duration
+	// Refused counts packets that were not taken.
+	Refused() uint64
 }
 
 // Way is the way to a neighbour.

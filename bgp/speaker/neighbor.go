@@ -33,12 +33,15 @@ type neighbor struct {
 	wake chan struct{}
 	end  context.CancelFunc
 	done chan struct{}
+	// haste belongs to work.
+	haste haste
 
 	mu        sync.Mutex
 	routes    []bgp.Route
 	farewell  string
 	removed   bool
 	reset     string
+	hasten    bool
 	session   Session
 	announced []bgp.Route
 	fault     string
@@ -64,7 +67,13 @@ func (n *neighbor) announce(routes []bgp.Route) {
 
 // lose resets the session because the way to the neighbour is lost.
 func (n *neighbor) lose(why string) {
-	n.tell(func() { n.reset = why })
+	n.tell(func() { n.reset, n.hasten = why, false })
+}
+
+// regain tries a lost session again at once, because the way to the neighbour is
+// there again.
+func (n *neighbor) regain() {
+	n.tell(func() { n.hasten = true })
 }
 
 func (n *neighbor) tell(change func()) {
@@ -159,13 +168,19 @@ func (n *neighbor) begun(ctx context.Context) Session {
 // bring brings the session to what is wanted.
 func (n *neighbor) bring(session Session) {
 	n.mu.Lock()
-	routes, reset := n.routes, n.reset
-	n.reset = ""
+	routes, reset, hasten := n.routes, n.reset, n.hasten
+	n.reset, n.hasten = "", false
 	n.mu.Unlock()
 	if reset != "" && session.State().State == bgp.Established {
 		n.log.Warn("the BGP session is reset", "neighbor", n.wanted.Address, "reason", reset)
 		if err := session.Reset(reset); err != nil {
 			n.log.Warn("a BGP session could not be reset", "error", err)
+		}
+	}
+	if hasten && session.State().State != bgp.Established && n.haste.permits(time.Now()) {
+		n.log.Info("the BGP session is tried anew", "neighbor", n.wanted.Address, "reason", "BFD is up")
+		if err := session.Hasten(); err != nil {
+			n.log.Warn("a BGP session could not be begun anew", "error", err)
 		}
 	}
 	err := session.Announce(routes)

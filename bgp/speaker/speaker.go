@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +21,9 @@ const (
 	spread = 200 * time.Millisecond
 	// lapseGrace is how long words of the daemon that are on their way may take.
 	lapseGrace = 50 * time.Millisecond
-	// rewatchInterval is the time between attempts to watch ways by BFD that could
-	// not be watched.
+	// rewatchInterval is how often ways whose BFD session is not up are looked at
+	// anew: what kept one from being watched may be gone, and the way may lead
+	// from another address.
 	rewatchInterval = 5 * time.Second
 )
 
@@ -43,13 +45,14 @@ type Speaker struct {
 
 	mu    sync.Mutex
 	sight map[netip.Addr]Sight
-	lost  []loss
+	turns []turn
 }
 
-// loss is a way that was lost.
-type loss struct {
+// turn is a way that was lost, or is there.
+type turn struct {
 	neighbor netip.Addr
-	why      string
+	// lost is why; empty: it is there.
+	lost string
 }
 
 // New returns a speaker that has not started.
@@ -91,12 +94,12 @@ func (s *Speaker) Run(ctx context.Context, daemon io.ReadWriter) {
 			}
 		case <-rewatch.C:
 			if s.applied && s.blind() {
-				s.edges.Watcher.Configure(ways(s.wanted))
+				s.watch(ways(s.wanted))
 			}
 		case <-report.C:
 			s.report(daemon)
 		case <-s.wake:
-			s.loseLost()
+			s.follow()
 			s.report(daemon)
 		case <-ctx.Done():
 			s.farewell("vipd stops")
@@ -105,16 +108,26 @@ func (s *Speaker) Run(ctx context.Context, daemon io.ReadWriter) {
 	}
 }
 
-// blind tells whether a way could not be watched; it may be there by now.
+// blind tells whether a way that is to be watched is not seen to be up.
 func (s *Speaker) blind() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, seen := range s.sight {
-		if seen.Err != nil {
+	for _, way := range ways(s.wanted) {
+		if s.sight[way.Neighbor].State != bfd.Up {
 			return true
 		}
 	}
 	return false
+}
+
+// watch watches exactly these ways, and forgets what was seen of others.
+func (s *Speaker) watch(ways []Way) {
+	s.edges.Watcher.Configure(ways)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.sight, func(n netip.Addr, _ Sight) bool {
+		return !slices.ContainsFunc(ways, func(w Way) bool { return w.Neighbor == n })
+	})
 }
 
 // heard takes what the daemon wants; false: it has ended.
@@ -176,7 +189,7 @@ func (s *Speaker) apply(w bgp.Wanted) {
 		}
 		s.neighbors[n.Address].announce(w.Routes)
 	}
-	s.edges.Watcher.Configure(ways(w))
+	s.watch(ways(w))
 	s.changed()
 }
 
@@ -218,7 +231,7 @@ func (s *Speaker) forsake() {
 	}
 	s.log.Error("the daemon does not answer; its routes are withdrawn until it does", "after", bgp.Lapse)
 	s.withdraw()
-	s.edges.Watcher.Configure(nil)
+	s.watch(nil)
 	s.applied = false
 }
 
@@ -234,7 +247,7 @@ func (s *Speaker) withdraw() {
 // farewell ends everything in the order that loses least: routes, BFD, sessions.
 func (s *Speaker) farewell(why string) {
 	s.withdraw()
-	s.edges.Watcher.Configure(nil)
+	s.watch(nil)
 	for _, n := range s.neighbors {
 		n.close(why)
 	}
@@ -252,25 +265,35 @@ func (s *Speaker) Saw(neighbor netip.Addr, now Sight) {
 	s.mu.Lock()
 	before := s.sight[neighbor]
 	s.sight[neighbor] = now
-	// RFC 5882 4.2: what an operator took down is no loss.
-	if before.State == bfd.Up && now.State == bfd.Down && now.Remote != bfd.AdminDown {
-		s.lost = append(s.lost, loss{neighbor, "BFD: " + now.Diagnostic.String()})
+	// RFC 5882 4.2: what an operator took down is no loss. Nor is a way that this
+	// side cannot watch any more.
+	if before.State == bfd.Up && now.State == bfd.Down && now.Remote != bfd.AdminDown && now.Err == nil {
+		s.turns = append(s.turns, turn{neighbor, "BFD: " + now.Diagnostic.String()})
+	}
+	if before.State != bfd.Up && now.State == bfd.Up {
+		s.turns = append(s.turns, turn{neighbor: neighbor})
 	}
 	s.mu.Unlock()
 	s.log.Info("BFD", "neighbor", neighbor, "from", before.State.String(), "to", now.State.String(), "detail", now.Diagnostic.String(), "error", now.Err)
 	s.changed()
 }
 
-// loseLost resets the sessions whose way was lost. Routes stay as they are: the
-// neighbour gets them again when it is back.
-func (s *Speaker) loseLost() {
+// follow resets the sessions whose way was lost, and tries those again whose way
+// is there. Routes stay as they are: the neighbour gets them again when it is
+// back.
+func (s *Speaker) follow() {
 	s.mu.Lock()
-	lost := s.lost
-	s.lost = nil
+	turns := s.turns
+	s.turns = nil
 	s.mu.Unlock()
-	for _, l := range lost {
-		if n := s.neighbors[l.neighbor]; n != nil {
-			n.lose(l.why)
+	for _, t := range turns {
+		n := s.neighbors[t.neighbor]
+		switch {
+		case n == nil:
+		case t.lost == "":
+			n.regain()
+		default:
+			n.lose(t.lost)
 		}
 	}
 }
@@ -285,7 +308,7 @@ func (s *Speaker) changed() {
 // report tells the daemon how things are. A daemon that does not read is about
 // to be noticed otherwise.
 func (s *Speaker) report(daemon io.Writer) {
-	r := bgp.Report{Neighbors: []bgp.NeighborReport{}, Lateness: s.edges.Watcher.Lateness()}
+	r := bgp.Report{Neighbors: []bgp.NeighborReport{}, Lateness: s.edges.Watcher.Lateness(), Refused: s.edges.Watcher.Refused()}
 	for _, w := range s.wanted.Neighbors {
 		if n := s.neighbors[w.Address]; n != nil {
 			r.Neighbors = append(r.Neighbors, s.watched(n.report(), w))

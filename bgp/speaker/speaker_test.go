@@ -94,10 +94,22 @@ func (s *session) State() bgp.NeighborReport {
 	return bgp.NeighborReport{Address: s.neighbor.Address, ASN: s.neighbor.ASN, State: s.state}
 }
 
+func (s *session) become(state bgp.SessionState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = state
+}
+
 func (s *session) Reset(why string) error {
 	s.note("%v: reset, %s", s.neighbor.Address, why)
 	return nil
 }
+
+func (s *session) Hasten() error {
+	s.note("%v: tried anew", s.neighbor.Address)
+	return nil
+}
+
 func (s *session) Close(why string) error {
 	s.note("%v: close, %s", s.neighbor.Address, why)
 	return nil
@@ -118,6 +130,7 @@ func (w *world) Configure(ways []Way) {
 }
 
 func (w *world) Lateness() time.Duration { return 0 }
+func (w *world) Refused() uint64         { return 0 }
 
 // play runs a speaker in a bubble; the story talks as the daemon does.
 func play(t *testing.T, story func(w *world, s *Speaker, d *daemon)) {
@@ -212,7 +225,7 @@ func opened() []string {
 
 func TestWhatIsWantedIsDoneOnce(t *testing.T) {
 	play(t, func(w *world, _ *Speaker, d *daemon) {
-		d.say(wanted(), 10*time.Second)
+		d.say(wanted(), rewatchInterval-bgp.Beat)
 		same(t, opened(), sorted(w.told()))
 		r := d.report()
 		if len(r.Neighbors) != 2 || len(r.Neighbors[0].Announced) != 1 || r.Neighbors[0].BFD != bgp.BFDDown || r.Neighbors[1].BFD != "" {
@@ -358,10 +371,67 @@ func TestAWayThatCouldNotBeWatchedIsTriedAgain(t *testing.T) {
 		if got := w.told(); !slices.Contains(got, "watch [192.0.2.1]") {
 			t.Errorf("told %v", got)
 		}
-		s.Saw(one(), Sight{State: bfd.Down})
+		s.Saw(one(), Sight{State: bfd.Up})
 		d.say(wanted(), 2*rewatchInterval)
 		if got := w.told(); len(got) > 0 {
 			t.Errorf("watched already, and told %v", got)
+		}
+	})
+}
+
+// What this side cannot do says nothing about the neighbour.
+func TestAWayThatCannotBeWatchedAnyMoreIsNoLoss(t *testing.T) {
+	play(t, func(w *world, s *Speaker, d *daemon) {
+		d.say(wanted(), time.Second)
+		s.Saw(one(), Sight{State: bfd.Up})
+		d.say(wanted(), time.Second)
+		w.told()
+		s.Saw(one(), Sight{State: bfd.Down, Err: errors.New("no memory")})
+		d.say(wanted(), time.Second)
+		if got := w.told(); slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, "reset") }) {
+			t.Errorf("told %v", got)
+		}
+		if r := d.report().Neighbors[0]; r.BFD != bgp.BFDDown || r.Error != "no memory" {
+			t.Errorf("report: %+v", r)
+		}
+	})
+}
+
+func TestASessionIsTriedAnewWhenTheWayIsThereAgain(t *testing.T) {
+	play(t, func(w *world, s *Speaker, d *daemon) {
+		d.say(wanted(), time.Second)
+		s.Saw(one(), Sight{State: bfd.Up})
+		d.say(wanted(), time.Second)
+		w.told() // established, and left alone
+		s.Saw(one(), Sight{State: bfd.Down, Remote: bfd.Down, Diagnostic: bfd.NeighborSignaledDown})
+		d.say(wanted(), time.Second)
+		w.sessions[one()].become(bgp.Idle)
+		s.Saw(one(), Sight{State: bfd.Up})
+		d.say(wanted(), time.Second)
+		same(t, []string{"192.0.2.1: reset, BFD: the neighbour said down", "192.0.2.1: tried anew"}, w.told())
+		for range 3 {
+			s.Saw(one(), Sight{State: bfd.Down})
+			s.Saw(one(), Sight{State: bfd.Up})
+			d.say(wanted(), time.Second)
+		}
+		same(t, nil, w.told()) // not again and again
+	})
+}
+
+func TestWhatWasSeenOfAWayIsForgottenWithIt(t *testing.T) {
+	play(t, func(_ *world, s *Speaker, d *daemon) {
+		d.say(wanted(), time.Second)
+		s.Saw(one(), Sight{State: bfd.Up})
+		d.say(wanted(), time.Second)
+		if r := d.report().Neighbors[0]; r.BFD != bgp.BFDUp {
+			t.Errorf("report: %+v", r)
+		}
+		without := wanted()
+		without.Neighbors[0].BFD.Enabled = false
+		d.say(without, time.Second)
+		d.say(wanted(), time.Second)
+		if r := d.report().Neighbors[0]; r.BFD != bgp.BFDDown {
+			t.Errorf("a session that begins anew is told to be %s", r.BFD)
 		}
 	})
 }

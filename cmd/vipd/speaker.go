@@ -64,8 +64,8 @@ func speak(ctx context.Context, log *slog.Logger) error {
 	context.AfterFunc(ctx, func() { time.AfterFunc(lastResort, func() { os.Exit(1) }) })
 
 	var s *speaker.Speaker
-	watcher := &watcher{}
-	engine, err := udp.Open(func(p bfd.Path, now udp.Status) {
+	watcher := &watcher{sources: map[netip.Addr]netip.Addr{}}
+	engine, err := udp.Open(log, func(p bfd.Path, now udp.Status) {
 		s.Saw(p.Remote, speaker.Sight{State: now.State, Remote: now.Remote, Diagnostic: now.Diagnostic, Err: now.Err})
 	})
 	if err != nil {
@@ -94,6 +94,8 @@ func openSession(log *slog.Logger) func(uint32, netip.Addr, bgp.Neighbor, func()
 // watcher puts the speaker's ways into the terms of package udp.
 type watcher struct {
 	engine *udp.Engine
+	// sources are the addresses from which neighbours were reached last.
+	sources map[netip.Addr]netip.Addr
 	// unwatched tells of a way that cannot be watched.
 	unwatched func(neighbor netip.Addr, err error)
 }
@@ -103,7 +105,12 @@ func (w *watcher) Configure(ways []speaker.Way) {
 	for _, way := range ways {
 		if !way.Source.IsValid() {
 			local, err := udp.LocalAddress(way.Neighbor)
-			if err != nil {
+			switch former, known := w.sources[way.Neighbor]; {
+			case err == nil:
+				w.sources[way.Neighbor] = local
+			case known: // a session that has no way finds that out by itself
+				local = former
+			default:
 				w.unwatched(way.Neighbor, err)
 				continue
 			}
@@ -118,6 +125,7 @@ func (w *watcher) Configure(ways []speaker.Way) {
 }
 
 func (w *watcher) Lateness() time.Duration { return w.engine.Lateness() }
+func (w *watcher) Refused() uint64         { return w.engine.Refused() }
 
 // speakerOf is the client of a speaker process of this program.
 func (d daemon) speakerOf(changed func(agent.SpeakerChanged)) *process.Client {

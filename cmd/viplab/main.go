@@ -106,6 +106,8 @@ func wantsColour(f *os.File) bool {
 func fabricCommand() *cobra.Command {
 	var vipd string
 	var runs int
+	var only []time.Duration
+	var busy time.Duration
 	cmd := &cobra.Command{
 		Use:   "fabric",
 		Short: "vipd and FRR on the hosts side by side, behind a router: outages by BFD and hold time, planned leave, memory",
@@ -122,12 +124,18 @@ func fabricCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("--vipd: %w", err)
 			}
-			results := fabric.Bench(cmd.Context(), fabric.BenchOptions{Vipd: path, Viplab: viplab, Runs: runs, Progress: cmd.ErrOrStderr()})
+			if busy > 0 {
+				opts := fabric.BusyOptions{Vipd: path, Viplab: viplab, Watch: busy, Progress: cmd.ErrOrStderr()}
+				return fabric.PrintBusy(cmd.OutOrStdout(), fabric.MeasureBusy(cmd.Context(), opts), busy)
+			}
+			results := fabric.Bench(cmd.Context(), fabric.BenchOptions{Vipd: path, Viplab: viplab, Runs: runs, Only: only, Progress: cmd.ErrOrStderr()})
 			return fabric.Print(cmd.OutOrStdout(), results)
 		},
 	}
 	vipdFlag(cmd, &vipd)
 	cmd.Flags().IntVar(&runs, "runs", 5, "how often a host is cut off")
+	cmd.Flags().DurationSliceVar(&only, "bfd", nil, "the BFD intervals to measure, 0 for the hold time alone; all if not set")
+	cmd.Flags().DurationVar(&busy, "busy", 0, "measure false alarms instead, while all processors are busy for so long")
 	return cmd
 }
 

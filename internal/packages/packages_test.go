@@ -141,6 +141,7 @@ func checkFiles(t *testing.T, root string) {
 	for _, path := range []string{
 		"etc/vipd/vipd.example.yaml", "usr/lib/systemd/system/vipd.service", "usr/lib/systemd/system/vipd-shutdown.service",
 		"usr/lib/sysusers.d/vipd.conf", "usr/lib/tmpfiles.d/vipd.conf", "usr/share/vipd/vipd-keys.conf",
+		"usr/share/vipd/vipd-realtime.conf",
 		"usr/share/man/man8/vipd.8.gz", "usr/share/man/man8/vipd-drain.8.gz", "usr/share/doc/vipd/install.md",
 		"usr/share/bash-completion/completions/vipd", "usr/share/zsh/vendor-completions/_vipd", "usr/share/fish/vendor_completions.d/vipd.fish",
 	} {

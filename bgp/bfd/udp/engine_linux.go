@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -17,9 +18,19 @@ import (
 	"github.com/vipd/vipd/bgp/bfd"
 )
 
-// farewells is how many packets tell a neighbour that its session ends: one may
-// be lost.
-const farewells = 3
+const (
+	// burst is how many packets of a socket are read in a turn at the most. All
+	// that had arrived when the turn began are among them, see queueLimit, so
+	// silence is judged rightly and a flood cannot keep the timers waiting.
+	burst = 512
+	// longestFarewell bounds how long the end of a session is said: the detection
+	// time may be as long as the neighbour likes.
+	longestFarewell = 30 * time.Second
+	// lastWords bounds that for the end of Run, which nobody waits for longer.
+	lastWords = time.Second
+	// mourning is the pause after the kernel failed to wait for packets.
+	mourning = time.Second
+)
 
 // Peer is a neighbour to be watched.
 type Peer struct {
@@ -47,11 +58,18 @@ type Engine struct {
 
 	// What follows belongs to Run.
 
-	table   *bfd.Table
-	inlets  []*inlet
-	peers   map[bfd.Path]*peer
+	table  *bfd.Table
+	inlets []*inlet
+	peers  map[bfd.Path]*peer
+	// leaving are sessions that ended, while they say so.
+	leaving map[bfd.Path]*peer
 	changed func(bfd.Path, Status)
-	polled  []unix.PollFd
+	log     *slog.Logger
+	// poll is ppoll(2), or fails in its place in a test.
+	poll   func([]unix.PollFd, *unix.Timespec) error
+	polled []unix.PollFd
+	// timeout and buffer are kept, so that a packet allocates nothing.
+	timeout unix.Timespec
 	buffer  []byte
 
 	lateness atomic.Int64
@@ -63,12 +81,14 @@ type peer struct {
 	entry *bfd.Entry
 	out   sender
 	inlet *inlet
+	// until is when one that is leaving has said so for long enough.
+	until time.Time
 }
 
 // Open returns an engine without sessions. changed is called by Run for each
-// session whose state changed, and for each that could not be begun; it must not
-// wait.
-func Open(changed func(bfd.Path, Status)) (*Engine, error) {
+// session that begins, whose state changes, that ends (AdminDown), and for each
+// that could not be begun; it must not wait.
+func Open(log *slog.Logger, changed func(bfd.Path, Status)) (*Engine, error) {
 	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("open BFD: %w", os.NewSyscallError("eventfd", err))
@@ -76,35 +96,77 @@ func Open(changed func(bfd.Path, Status)) (*Engine, error) {
 	e := &Engine{
 		wake: os.NewFile(uintptr(wake), "eventfd"), wakeFD: int32(wake), //nolint:gosec // a file descriptor
 		orders: make(chan func(), 16), ended: make(chan struct{}),
-		peers: map[bfd.Path]*peer{}, changed: changed, buffer: make([]byte, 0, bfd.PacketSize),
+		peers: map[bfd.Path]*peer{}, leaving: map[bfd.Path]*peer{}, changed: changed, log: log, poll: ppoll,
+		buffer: make([]byte, 0, bfd.PacketSize),
 	}
 	e.table = bfd.NewTable(rand.Uint64(), e.send, e.tell) //nolint:gosec // discriminators are no secret
 	return e, nil
 }
 
 // Run carries the sessions until ctx ends, then tells each neighbour that its
-// session ends, and closes all sockets. Call it once.
+// session ends, and closes all sockets. Call it once. When the kernel does not
+// let it wait for packets, all sessions end with that error, and Configure begins
+// them anew.
 func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.ended)
-	// A thread of its own: it sleeps in the kernel, not in Go's scheduler.
+	// A thread of its own: it sleeps in the kernel, not in Go's scheduler. It is
+	// never given back, because of its priority, and ends with Run.
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	e.hurry()
 	stop := context.AfterFunc(ctx, e.rouse)
 	defer stop()
 	e.gather()
 	for ctx.Err() == nil {
-		if err := e.wait(); err != nil {
-			return errors.Join(err, e.close())
-		}
-		e.obey()
-		e.receive()
-		now := time.Now()
-		if d := e.table.Next(); !d.IsZero() {
-			e.late(now.Sub(d))
-		}
-		e.table.Run(now)
+		e.turn(ctx)
 	}
-	return e.close()
+	for path, p := range e.peers {
+		e.end(path, p)
+	}
+	// ctx has ended, and must not cut the last words short.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	defer context.AfterFunc(ctx, e.rouse)()
+	for len(e.leaving) > 0 && ctx.Err() == nil {
+		e.turn(ctx)
+	}
+	e.dismiss(time.Time{})
+	return e.wake.Close()
+}
+
+// turn waits for what is next, and does it.
+func (e *Engine) turn(ctx context.Context) {
+	if err := e.wait(); err != nil {
+		e.mourn(ctx, err)
+		return
+	}
+	e.obey()
+	for _, i := range e.inlets {
+		e.receive(i, i.local, i.multi)
+	}
+	now := time.Now()
+	if d := e.table.Next(); !d.IsZero() {
+		e.late(now.Sub(d))
+	}
+	e.table.Run(now)
+	e.dismiss(now)
+}
+
+// mourn ends all sessions, which nobody can carry any more.
+func (e *Engine) mourn(ctx context.Context, err error) {
+	e.log.Error("BFD has failed; its sessions are begun anew", "error", err)
+	for path, p := range e.peers {
+		e.drop(p)
+		delete(e.peers, path)
+		e.changed(path, Status{State: bfd.Down, Err: err})
+	}
+	e.dismiss(time.Time{})
+	e.gather()
+	select {
+	case <-time.After(mourning):
+	case do := <-e.orders:
+		do()
+	case <-ctx.Done():
+	}
 }
 
 // Configure brings the sessions to the given ones. Those that stay go on. A
@@ -139,15 +201,19 @@ func (e *Engine) rouse() {
 // wait waits until a socket has a packet, there is an order, or a deadline.
 func (e *Engine) wait() error {
 	var timeout *unix.Timespec
-	if d := e.table.Next(); !d.IsZero() {
-		t := unix.NsecToTimespec(max(0, int64(time.Until(d))))
-		timeout = &t
+	if d := e.deadline(); !d.IsZero() {
+		e.timeout = unix.NsecToTimespec(max(0, int64(time.Until(d))))
+		timeout = &e.timeout
 	}
-	_, err := unix.Ppoll(e.polled, timeout, nil)
-	if err != nil && !errors.Is(err, unix.EINTR) {
+	if err := e.poll(e.polled, timeout); err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("wait for BFD packets: %w", os.NewSyscallError("ppoll", err))
 	}
 	return nil
+}
+
+func ppoll(fds []unix.PollFd, timeout *unix.Timespec) error {
+	_, err := unix.Ppoll(fds, timeout, nil)
+	return err
 }
 
 // obey does what Configure ordered.
@@ -167,19 +233,26 @@ func (e *Engine) obey() {
 	}
 }
 
-// receive empties all sockets, whether or not they were told to be readable:
-// something may have come since.
-func (e *Engine) receive() {
-	for _, i := range e.inlets {
-		for b, from, ttl, ok := i.receive(); ok; b, from, ttl, ok = i.receive() {
-			if !i.multi && ttl != farthest {
-				e.refused.Add(1)
-				continue
-			}
-			path := bfd.Path{Source: i.local, Remote: from, Multihop: i.multi}
-			if err := e.table.Receive(time.Now(), path, b); err != nil {
-				e.refused.Add(1)
-			}
+// source is where packets come from.
+type source interface {
+	receive() (b []byte, from netip.Addr, ttl int, ok bool)
+}
+
+// receive empties a socket, whether or not it was told to be readable: something
+// may have come since.
+func (e *Engine) receive(s source, local netip.Addr, multi bool) {
+	for range burst {
+		b, from, ttl, ok := s.receive()
+		if !ok {
+			return
+		}
+		if !multi && ttl != farthest {
+			e.refused.Add(1)
+			continue
+		}
+		path := bfd.Path{Source: local, Remote: from, Multihop: multi}
+		if err := e.table.Receive(time.Now(), path, b); err != nil {
+			e.refused.Add(1)
 		}
 	}
 }
@@ -191,8 +264,12 @@ func (e *Engine) late(by time.Duration) {
 }
 
 func (e *Engine) send(entry *bfd.Entry, p *bfd.Packet) {
+	peer := e.peers[entry.Path]
+	if peer == nil {
+		peer = e.leaving[entry.Path]
+	}
 	e.buffer = p.Append(e.buffer[:0])
-	e.peers[entry.Path].out.send(e.buffer)
+	peer.out.send(e.buffer)
 }
 
 func (e *Engine) tell(entry *bfd.Entry) {
@@ -224,6 +301,10 @@ func (e *Engine) arrange(wanted []Peer) {
 }
 
 func (e *Engine) begin(now time.Time, w Peer) error {
+	if former := e.leaving[w.Path]; former != nil {
+		e.drop(former)
+		delete(e.leaving, w.Path)
+	}
 	in, err := e.inlet(w.Path)
 	if err != nil {
 		return err
@@ -233,23 +314,50 @@ func (e *Engine) begin(now time.Time, w Peer) error {
 		e.leave(in)
 		return fmt.Errorf("watch %s by BFD: %w", w.Path.Remote, err)
 	}
-	e.peers[w.Path] = &peer{entry: e.table.Add(now, w.Path, w.Config), out: out, inlet: in}
+	p := &peer{entry: e.table.Add(now, w.Path, w.Config), out: out, inlet: in}
+	e.peers[w.Path] = p
+	e.tell(p.entry)
 	return nil
 }
 
-// end ends a session, which says so before it goes.
+// end ends a session. It says so for a detection time, as RFC 5880 6.8.16 wants,
+// at the pace of a session that is not up.
 func (e *Engine) end(path bfd.Path, p *peer) {
 	now := time.Now()
-	p.entry.Stop(now)
-	for range farewells {
-		var last bfd.Packet
-		p.entry.Packet(now, &last)
-		e.send(p.entry, &last)
-	}
-	e.table.Remove(p.entry)
+	p.until = now.Add(min(p.entry.Detection(), longestFarewell))
 	delete(e.peers, path)
+	e.leaving[path] = p
+	p.entry.Stop(now)
+	e.table.Settle(p.entry)
+}
+
+// dismiss lets go the sessions that have said their last by now; zero: all.
+func (e *Engine) dismiss(now time.Time) {
+	for path, p := range e.leaving {
+		if now.IsZero() || !now.Before(p.until) {
+			e.drop(p)
+			delete(e.leaving, path)
+			e.gather()
+		}
+	}
+}
+
+// drop forgets a session and closes its socket.
+func (e *Engine) drop(p *peer) {
+	e.table.Remove(p.entry)
 	_ = unix.Close(p.out.fd) // nothing can be done about it
 	e.leave(p.inlet)
+}
+
+// deadline is when the next turn has to be; zero: when something happens.
+func (e *Engine) deadline() time.Time {
+	next := e.table.Next()
+	for _, p := range e.leaving {
+		if next.IsZero() || p.until.Before(next) {
+			next = p.until
+		}
+	}
+	return next
 }
 
 // inlet is the socket for a path, a new one if there is none.
@@ -289,13 +397,6 @@ func (e *Engine) gather() {
 	for _, i := range e.inlets {
 		e.polled = append(e.polled, unix.PollFd{Fd: int32(i.fd), Events: unix.POLLIN}) //nolint:gosec // a file descriptor
 	}
-}
-
-func (e *Engine) close() error {
-	for path, p := range e.peers {
-		e.end(path, p)
-	}
-	return e.wake.Close()
 }
 
 // LocalAddress is the address from which a neighbour is reached. Nothing is sent

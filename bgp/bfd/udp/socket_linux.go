@@ -25,6 +25,10 @@ const (
 	// farthest is the TTL with which packets are sent, and must arrive on a
 	// single hop (RFC 5881 5).
 	farthest = 255
+	// queueLimit is the size of a receive queue, of which the kernel takes the
+	// double (socket(7)). A packet counts for more than 512 bytes there with the
+	// kernel's own parts of it, so fewer than burst packets fit.
+	queueLimit = burst * 512 / 2
 	// internetworkControl is the class of routing protocols (RFC 4594 3.1, CS6).
 	internetworkControl = 0xc0
 )
@@ -127,7 +131,7 @@ func openInlet(local netip.Addr, multi bool) (*inlet, error) {
 	if local.Is6() {
 		receiveTTL = option{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1}
 	}
-	fd, err := open(local, receiveTTL)
+	fd, err := open(local, receiveTTL, option{unix.SOL_SOCKET, unix.SO_RCVBUF, queueLimit})
 	if err != nil {
 		return nil, err
 	}

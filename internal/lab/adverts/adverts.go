@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/vipd/vipd/election/vrrp"
+	"github.com/vipd/vipd/internal/lab/pcap"
 )
 
 // Filter is that of pcap-filter(7) for a capture that Read understands.
@@ -32,25 +32,18 @@ func (a Advert) From(mac net.HardwareAddr) bool { return len(mac) == 6 && a.MAC 
 // Read reads what a capture on Ethernet has written so far; a record that is not
 // whole yet is left for later. An advert that is not valid is an error.
 func Read(file string) ([]Advert, error) {
-	const fileHeader, recordHeader = 24, 16
-	b, err := os.ReadFile(file) //nolint:gosec // a capture of the lab
-	if err != nil || len(b) < fileHeader {
+	frames, err := pcap.Frames(file)
+	if err != nil {
 		return nil, err
 	}
 	var all []Advert
-	for b = b[fileHeader:]; len(b) >= recordHeader; {
-		// pcap-savefile(5): seconds, microseconds, captured length, length.
-		size := int(binary.NativeEndian.Uint32(b[8:]))
-		if len(b) < recordHeader+size {
-			break
-		}
-		a, err := parse(b[recordHeader:][:size])
+	for at, frame := range frames {
+		a, err := parse(frame)
 		if err != nil {
 			return all, fmt.Errorf("advert %d of %s: %w", len(all)+1, file, err)
 		}
-		a.At = time.Unix(int64(binary.NativeEndian.Uint32(b)), int64(binary.NativeEndian.Uint32(b[4:]))*1000)
+		a.At = at
 		all = append(all, a)
-		b = b[recordHeader+size:]
 	}
 	return all, nil
 }

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vipd/vipd/internal/lab"
+	"github.com/vipd/vipd/internal/lab/bench"
+	"github.com/vipd/vipd/internal/lab/measure"
 	"github.com/vipd/vipd/internal/lab/router"
 )
 
@@ -29,6 +33,8 @@ const (
 type Subject struct {
 	// FRR runs FRR on the hosts; otherwise vipd.
 	FRR bool
+	// BIRD is the router; otherwise FRR.
+	BIRD bool
 	// BFD is the interval, three of which are the detection time; 0: the hold
 	// time of 3 s alone.
 	BFD time.Duration
@@ -38,20 +44,23 @@ type Subject struct {
 func Subjects() []Subject {
 	var all []Subject
 	for _, every := range []time.Duration{0, 300 * time.Millisecond, 100 * time.Millisecond, 50 * time.Millisecond, 10 * time.Millisecond} {
-		all = append(all, Subject{FRR: true, BFD: every}, Subject{BFD: every})
+		all = append(all, Subject{FRR: true, BFD: every}, Subject{BFD: every}, Subject{BIRD: true, BFD: every})
 	}
 	return all
 }
 
 func (s Subject) String() string {
-	name := "vipd"
+	name, router := "vipd", "FRR"
 	if s.FRR {
 		name = "FRR"
 	}
-	if s.BFD == 0 {
-		return name + ", hold time 3 s"
+	if s.BIRD {
+		router = "BIRD"
 	}
-	return fmt.Sprintf("%s, BFD %v x 3", name, s.BFD)
+	if s.BFD == 0 {
+		return fmt.Sprintf("%s, router %s, hold time 3 s", name, router)
+	}
+	return fmt.Sprintf("%s, router %s, BFD %v x 3", name, router, s.BFD)
 }
 
 // detection is how long a silent node may go unnoticed.
@@ -62,16 +71,44 @@ func (s Subject) detection() time.Duration {
 	return 3 * s.BFD
 }
 
+// Cut is what the silent cut of one of three hosts showed. What is not known is
+// zero.
+type Cut struct {
+	// Outage is from the first request that failed to the last.
+	Outage time.Duration
+	// Detected is from the last BFD packet of the host at the router to the
+	// router's saying down, Rerouted from the same to the change of the routes in
+	// its kernel.
+	Detected, Rerouted time.Duration
+	// Noticed is from the router's last BFD packet at the host to the host's saying
+	// down.
+	Noticed time.Duration
+	// Back is, once the segment is whole again, from the host's saying up to the
+	// router's use of all paths.
+	Back time.Duration
+
+	host     *lab.Host
+	at, mend time.Time
+	settled  time.Time
+}
+
+// due is what the target grants an outage: the detection time, some tolerance,
+// and what the router needs to change its routes once it has detected.
+func (c Cut) due(s Subject) time.Duration {
+	return s.detection() + tolerance + max(0, c.Rerouted-c.Detected)
+}
+
 // Result is what a subject showed.
 type Result struct {
 	Subject Subject
-	// Outages are from each silent cut of one of three hosts to the last request
-	// that failed for it.
-	Outages []time.Duration
+	Cuts    []Cut
+	// Alarms counts BFD sessions that were lost while no host was cut off.
+	Alarms int
 	// Left counts requests that failed because a host left as planned, Broken the
 	// streams that broke then, of Streams.
 	Left, Broken, Streams int
-	// Memory is the resident memory of all processes of a host, in bytes.
+	// Memory is the resident memory of all processes of a host, in bytes; pages
+	// that they share count for each.
 	Memory uint64
 	Err    error
 }
@@ -80,13 +117,18 @@ type Result struct {
 type BenchOptions struct {
 	Vipd, Viplab string
 	Runs         int
-	Progress     io.Writer
+	// Only are the BFD intervals to measure; empty: all.
+	Only     []time.Duration
+	Progress io.Writer
 }
 
 // Bench measures each subject on a fabric of its own.
 func Bench(ctx context.Context, opts BenchOptions) []Result {
 	var results []Result
 	for _, s := range Subjects() {
+		if len(opts.Only) > 0 && !slices.Contains(opts.Only, s.BFD) {
+			continue
+		}
 		fmt.Fprintln(opts.Progress, s)
 		r := Result{Subject: s}
 		r.Err = r.measure(ctx, opts)
@@ -105,6 +147,9 @@ func (r *Result) measure(ctx context.Context, opts BenchOptions) (err error) {
 		setup.Neighbor = append(setup.Neighbor, fmt.Sprintf("bfd: {enabled: true, transmit: %v, receive: %v}", every, every))
 		setup.Peering.BFD = &router.BFD{Interval: every, Multiplier: 3}
 	}
+	if r.Subject.BIRD {
+		setup.Start = BIRD
+	}
 	opening, cancel := context.WithTimeout(ctx, patient)
 	defer cancel()
 	f, err := Open(opening, setup)
@@ -118,12 +163,60 @@ func (r *Result) measure(ctx context.Context, opts BenchOptions) (err error) {
 	if r.Memory, err = f.memory(f.Lab.Hosts[0]); err != nil {
 		return err
 	}
+	o, err := f.observe(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.ready(ctx); err != nil { // and each end is heard by now
+		return err
+	}
 	for i := range opts.Runs {
 		if err := r.cut(ctx, f, f.Lab.Hosts[i%len(f.Lab.Hosts)]); err != nil {
 			return err
 		}
 	}
+	if err := o.end(); err != nil {
+		return err
+	}
+	if err := r.judge(f, o); err != nil {
+		return err
+	}
 	return r.leave(ctx, f, f.Lab.Hosts[0])
+}
+
+// judge adds what the observer saw.
+func (r *Result) judge(f *Fabric, o *observer) error {
+	words, err := readWords(o.atRouter.File)
+	if err != nil {
+		return err
+	}
+	here := f.own(f.Lab.Router, f.opts.IPv6Sessions)
+	all := len(f.Lab.Hosts)
+	for i := range r.Cuts {
+		c := &r.Cuts[i]
+		there := f.own(c.host, f.opts.IPv6Sessions)
+		d, down, ok := silence(words, there, here, c.at)
+		if changed, found := o.changed(c.at, all-1); ok && found {
+			c.Detected, c.Rerouted = d, changed.Sub(down)+d
+		}
+		heard, err := readWords(o.atHost[c.host].File)
+		if err != nil {
+			return err
+		}
+		c.Noticed, _, _ = silence(heard, here, there, c.at)
+		if up, ok := upAgain(words, there, c.mend); ok {
+			if changed, found := o.changed(c.mend, all); found {
+				c.Back = max(0, changed.Sub(up))
+			}
+		}
+	}
+	r.Alarms = lost(words, func(w word) bool {
+		return slices.ContainsFunc(r.Cuts, func(c Cut) bool {
+			there := f.own(c.host, f.opts.IPv6Sessions)
+			return (w.from == there || w.to == there) && w.at.After(c.at) && w.at.Before(c.settled)
+		})
+	})
+	return nil
 }
 
 // ready waits until all paths are in use and BFD is up.
@@ -133,16 +226,18 @@ func (f *Fabric) ready(ctx context.Context) error {
 	if err := f.AwaitPaths(ctx, f.opts.VIPs[0], f.Lab.Hosts...); err != nil {
 		return err
 	}
-	frr, ok := f.Router.(*router.FRR)
-	if f.opts.Peering.BFD == nil || !ok {
+	if f.opts.Peering.BFD == nil {
 		return f.Settle(ctx)
 	}
 	err := lab.AwaitEvery(ctx, 50*time.Millisecond, "BFD", func() error {
-		states, err := frr.BFD(ctx)
+		states, err := f.Router.BFD(ctx)
 		for peer, state := range states {
 			if state != "up" {
 				return fmt.Errorf("%v is %s", peer, state)
 			}
+		}
+		if err == nil && len(states) < len(f.Lab.Hosts) {
+			err = fmt.Errorf("%d sessions", len(states))
 		}
 		return err
 	})
@@ -156,7 +251,7 @@ func (f *Fabric) ready(ctx context.Context) error {
 func (r *Result) cut(ctx context.Context, f *Fabric, h *lab.Host) error {
 	ctx, cancel := context.WithTimeout(ctx, patient)
 	defer cancel()
-	at := time.Now()
+	c := Cut{host: h, at: time.Now()}
 	mend, err := f.Lab.Break(lab.SilentCut(h))
 	if err != nil {
 		return err
@@ -165,31 +260,33 @@ func (r *Result) cut(ctx context.Context, f *Fabric, h *lab.Host) error {
 	if err := f.AwaitPaths(ctx, f.opts.VIPs[0], others...); err != nil {
 		return errors.Join(err, mend())
 	}
-	failures, err := f.failures(ctx, at)
-	if err != nil {
+	if c.Outage, err = f.failing(ctx, c.at); err != nil {
 		return errors.Join(err, mend())
 	}
-	r.Outages = append(r.Outages, failures)
+	c.mend = time.Now()
 	if err := mend(); err != nil {
 		return err
 	}
-	return f.ready(ctx)
+	err = f.ready(ctx)
+	c.settled = time.Now()
+	r.Cuts = append(r.Cuts, c)
+	return err
 }
 
-// failures is how long after a moment the last request started that failed.
-func (f *Fabric) failures(ctx context.Context, at time.Time) (time.Duration, error) {
+// failing is how long requests failed after a moment: from the start of the first
+// one that did to when the one after the last could have.
+func (f *Fabric) failing(ctx context.Context, at time.Time) (time.Duration, error) {
 	served, err := f.Client.AwaitServed(ctx, time.Now(), 10*settled, func(string) bool { return true })
 	if err != nil {
 		return 0, err
 	}
 	failed, err := f.Client.Failures(ctx, at, served)
-	last := at
-	for _, q := range failed {
-		if q.At.After(last) {
-			last = q.At
-		}
+	if err != nil || len(failed) == 0 {
+		return 0, err
 	}
-	return last.Sub(at), err
+	byStart := func(a, b measure.Request) int { return a.At.Compare(b.At) }
+	first, last := slices.MinFunc(failed, byStart), slices.MaxFunc(failed, byStart)
+	return last.At.Sub(first.At) + benchEvery, nil
 }
 
 // leave has a host leave as planned: vipd by a drain, FRR by a withdrawal.
@@ -235,31 +332,70 @@ func (f *Fabric) memory(h *lab.Host) (uint64, error) {
 // Print writes the results as a table in Markdown, and below it which targets
 // vipd missed.
 func Print(w io.Writer, results []Result) error {
+	rows := [][]string{{
+		"one of three hosts is cut off silently; ms, median/max", "outage", "detection + " + tolerance.String(),
+		"router: detected", "its route changed", "host: detected", "path back after BFD", "false alarms",
+		"planned leave: requests failed", "streams broken", "RSS, MB",
+	}}
 	var errs []error
-	fmt.Fprintf(w, "| one of three hosts | silent cut, ms, median/max | detection + %d, ms | planned leave: requests failed | streams broken | RSS, MB |\n|---|---|---|---|---|---|\n", tolerance.Milliseconds())
-	var missed []string
+	var targets strings.Builder
 	for _, r := range results {
 		if r.Err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", r.Subject, r.Err))
 			continue
 		}
-		slices.Sort(r.Outages)
-		worst, limit := slices.Max(r.Outages), r.Subject.detection()+tolerance
-		fmt.Fprintf(w, "| %s | %d/%d | %d | %d | %d of %d | %.1f |\n", r.Subject, r.Outages[len(r.Outages)/2].Milliseconds(), worst.Milliseconds(),
-			limit.Milliseconds(), r.Left, r.Broken, r.Streams, float64(r.Memory)/1e6)
-		if r.Subject.FRR {
-			continue
-		}
-		for text, bad := range map[string]bool{"outage": worst > limit, "failed requests": r.Left > 0, "memory": r.Memory > mostMemory} {
-			if bad {
-				missed = append(missed, fmt.Sprintf("%s: %s", r.Subject, text))
-			}
+		rows = append(rows, r.row())
+		if !r.Subject.FRR {
+			r.targets(&targets)
 		}
 	}
-	slices.Sort(missed)
-	for _, m := range missed {
-		fmt.Fprintf(w, "\nmissed: %s", m)
-	}
-	_, err := fmt.Fprintln(w)
+	_, err := io.WriteString(w, bench.Table(rows)+"\n"+targets.String())
 	return errors.Join(append(errs, err)...)
+}
+
+func (r Result) row() []string {
+	return []string{
+		r.Subject.String(),
+		r.spread(func(c Cut) time.Duration { return c.Outage }),
+		strconv.FormatInt((r.Subject.detection() + tolerance).Milliseconds(), 10),
+		r.spread(func(c Cut) time.Duration { return c.Detected }),
+		r.spread(func(c Cut) time.Duration { return c.Rerouted }),
+		r.spread(func(c Cut) time.Duration { return c.Noticed }),
+		r.spread(func(c Cut) time.Duration { return c.Back }),
+		strconv.Itoa(r.Alarms), strconv.Itoa(r.Left), fmt.Sprintf("%d of %d", r.Broken, r.Streams),
+		fmt.Sprintf("%.1f", float64(r.Memory)/1e6),
+	}
+}
+
+// spread is the median and the greatest of what is known.
+func (r Result) spread(of func(Cut) time.Duration) string {
+	var known []time.Duration
+	for _, c := range r.Cuts {
+		if d := of(c); d > 0 {
+			known = append(known, d)
+		}
+	}
+	if len(known) == 0 {
+		return "-"
+	}
+	slices.Sort(known)
+	return fmt.Sprintf("%d/%d", known[len(known)/2].Milliseconds(), known[len(known)-1].Milliseconds())
+}
+
+// targets writes what vipd was to reach, and whether it did. The router's way
+// from detection to the change of its routes is not vipd's.
+func (r Result) targets(w io.Writer) {
+	kept, noticed := true, true
+	for _, c := range r.Cuts {
+		kept = kept && c.Outage <= c.due(r.Subject)
+		noticed = noticed && c.Noticed <= r.Subject.detection()+tolerance
+	}
+	name := r.Subject.String()
+	if r.Subject.BFD > 0 {
+		io.WriteString(w, bench.Mark(kept, name+": outage at most detection + "+tolerance.String()+" + the router's change of routes", r.spread(func(c Cut) time.Duration { return c.Outage })))
+		io.WriteString(w, bench.Mark(noticed, name+": the host detects within detection + "+tolerance.String(), r.spread(func(c Cut) time.Duration { return c.Noticed })))
+		io.WriteString(w, bench.Mark(r.Alarms == 0, name+": no false alarm", strconv.Itoa(r.Alarms)))
+	}
+	io.WriteString(w, bench.Mark(r.Left == 0, name+": no request fails in a planned leave", strconv.Itoa(r.Left)))
+	io.WriteString(w, bench.Mark(r.Memory <= mostMemory, name+": at most 60 MB resident, daemon and speaker", fmt.Sprintf("%.1f MB", float64(r.Memory)/1e6)))
 }

@@ -121,6 +121,11 @@ func FRR(ctx context.Context, h *lab.Host, p router.Peering) (router.Router, err
 	return router.StartFRR(ctx, h, p)
 }
 
+// BIRD is another choice for Options.Start.
+func BIRD(ctx context.Context, h *lab.Host, p router.Peering) (router.Router, error) {
+	return router.StartBIRD(ctx, h, p)
+}
+
 func (f *Fabric) start(ctx context.Context) error {
 	ca, err := apiserver.NewCA()
 	if err != nil {

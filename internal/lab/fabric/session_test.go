@@ -19,14 +19,9 @@ import (
 	"github.com/vipd/vipd/internal/lab/router"
 )
 
-// bird starts BIRD as a fabric's router.
-func bird(ctx context.Context, h *lab.Host, p router.Peering) (router.Router, error) {
-	return router.StartBIRD(ctx, h, p)
-}
-
 // routers are the ways to start one, by name.
 func routers() map[string]func(context.Context, *lab.Host, router.Peering) (router.Router, error) {
-	return map[string]func(context.Context, *lab.Host, router.Peering) (router.Router, error){"FRR": FRR, "BIRD": bird}
+	return map[string]func(context.Context, *lab.Host, router.Peering) (router.Router, error){"FRR": FRR, "BIRD": BIRD}
 }
 
 func TestSessions(t *testing.T) {
@@ -96,7 +91,7 @@ func TestAWayThatIsLostIsLeft(t *testing.T) {
 	}{
 		{name: "by the hold time", opts: Options{Neighbor: []string{hold}, Peering: router.Peering{Hold: 3 * time.Second}}, fault: lab.SilentCut},
 		{name: "by BFD", opts: watched(50 * time.Millisecond), fault: lab.SilentCut},
-		{name: "by BFD of BIRD", start: bird, opts: watched(50 * time.Millisecond), fault: lab.SilentCut},
+		{name: "by BFD of BIRD", start: BIRD, opts: watched(50 * time.Millisecond), fault: lab.SilentCut},
 		{name: "by BFD, with the cable out", opts: watched(50 * time.Millisecond), fault: lab.CableCut},
 	}
 	for _, row := range rows {
@@ -224,7 +219,7 @@ func TestMultihop(t *testing.T) {
 func TestAnUnhealthyNodeIsLeftByBIRD(t *testing.T) {
 	for name, one := range ases() {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, Options{OneAS: one, BGP: []string{quick}, Start: bird}, "bird")
+			s := open(t, Options{OneAS: one, BGP: []string{quick}, Start: BIRD}, "bird")
 			hosts := s.Lab.Hosts
 			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
 			s.must(s.APIServer(hosts[0]).SetMode(s.ctx(), apiserver.Unready))

@@ -176,3 +176,23 @@ func (b *BIRD) Routes(ctx context.Context, prefix netip.Prefix) ([]netip.Addr, e
 	slices.SortFunc(hops, netip.Addr.Compare)
 	return hops, nil
 }
+
+// BFD implements Router.
+func (b *BIRD) BFD(ctx context.Context) (map[netip.Addr]string, error) {
+	text, err := b.Show(ctx, "show bfd sessions")
+	if err != nil {
+		return nil, err
+	}
+	all := map[netip.Addr]string{}
+	for line := range strings.Lines(text) {
+		// IP address, interface, state, since, interval, timeout
+		fields := strings.Fields(line)
+		if len(fields) < 3 {
+			continue
+		}
+		if addr, err := netip.ParseAddr(fields[0]); err == nil {
+			all[addr] = strings.ToLower(fields[2])
+		}
+	}
+	return all, nil
+}

@@ -21,14 +21,19 @@ const frrDaemons = "/usr/lib/frr"
 
 // FRR is FRR with zebra, bgpd and bfdd.
 type FRR struct {
-	host  *lab.Host
-	dir   string
-	procs []*lab.Proc
+	host *lab.Host
+	dir  string
+	// before is what stands before each command line.
+	before []string
+	procs  []*lab.Proc
 }
 
 // StartFRR starts FRR on a host. It returns when bgpd answers.
 func StartFRR(ctx context.Context, h *lab.Host, p Peering) (*FRR, error) {
 	f := &FRR{host: h, dir: filepath.Join(h.Dir(), "frr")}
+	if p.RealTime {
+		f.before = []string{"chrt", "--rr", "2"}
+	}
 	if err := os.RemoveAll(f.dir); err != nil {
 		return nil, fmt.Errorf("start FRR on %s: %w", h, err)
 	}
@@ -79,7 +84,7 @@ func (f *FRR) start(ctx context.Context, name, config string) error {
 	if name == "bfdd" {
 		argv = append(argv, "--bfdctl", filepath.Join(f.dir, "bfdd.sock"))
 	}
-	p, err := f.host.Start(name, argv...)
+	p, err := f.host.Start(name, append(slices.Clone(f.before), argv...)...)
 	if err != nil {
 		return err
 	}
@@ -282,7 +287,7 @@ func (f *FRR) Established(ctx context.Context) ([]netip.Addr, error) {
 	return all, nil
 }
 
-// BFD is the state of each BFD session, by neighbour, as bfdd has it.
+// BFD implements Router, by bfdd.
 func (f *FRR) BFD(ctx context.Context) (map[netip.Addr]string, error) {
 	text, err := f.vty(ctx, "bfdd", "show bfd peers json")
 	if err != nil {

@@ -16,6 +16,8 @@ type Router interface {
 	Routes(ctx context.Context, prefix netip.Prefix) ([]netip.Addr, error)
 	// Established are the neighbours whose BGP session is established.
 	Established(ctx context.Context) ([]netip.Addr, error)
+	// BFD is the state of each BFD session, by neighbour, in FRR's words: "up".
+	BFD(ctx context.Context) (map[netip.Addr]string, error)
 	// Show is the router's answer to one of its own commands.
 	Show(ctx context.Context, command string) (string, error)
 	// Host is where it runs.
@@ -51,6 +53,9 @@ type Peering struct {
 	Networks []netip.Prefix
 	// Connects: this side connects, and not only the nodes.
 	Connects bool
+	// RealTime runs FRR with the real-time policy SCHED_RR, so that it is on time on
+	// a busy machine.
+	RealTime bool
 	// GracefulRestart keeps routes of nodes whose sessions end without a word.
 	GracefulRestart bool
 }
