@@ -208,6 +208,13 @@ func TestSessionsThatEndedLeaveNothingRunning(t *testing.T) {
 			}
 			return s
 		},
+		"with a router, after it was tried anew": func(t *testing.T) *Session {
+			s := reached(t, listen(t))
+			if err := s.Hasten(); err != nil {
+				t.Error(err)
+			}
+			return s
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := runtime.NumGoroutine()

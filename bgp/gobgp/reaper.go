@@ -16,7 +16,7 @@ import (
 // the end of the watch, which waits for an answer.
 type reaper struct {
 	// deleting belongs to the server's goroutine: the operation that runs deletes
-	// the peer. deleted is closed after it.
+	// the peer. deleted gets a value after each one that did.
 	deleting bool
 	deleted  chan struct{}
 	// last: the next operation is.
@@ -31,7 +31,7 @@ func (r *reaper) Observe(op server.FSMOperation, _, _ time.Duration) {
 		runtime.Goexit()
 	case r.deleting:
 		r.deleting = false
-		close(r.deleted)
+		r.deleted <- struct{}{}
 	}
 }
 
@@ -39,8 +39,8 @@ func (r *reaper) Observe(op server.FSMOperation, _, _ time.Duration) {
 func (r *reaper) deletes() { r.deleting = true }
 
 // reap ends the goroutine of a server that has stopped. endWatch is nil if there
-// is no watch, and then no peer either. Nothing may be asked of the server after
-// that.
+// is no watch, and then no peer either; otherwise stopping deleted the peer.
+// Nothing may be asked of the server after that.
 func (r *reaper) reap(s *server.BgpServer, endWatch context.CancelFunc) {
 	if endWatch == nil {
 		r.last.Store(true)

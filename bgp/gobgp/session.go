@@ -72,7 +72,7 @@ func Open(local Local, n bgp.Neighbor, log *slog.Logger, changed func()) (*Sessi
 	s := &Session{
 		local: local, neighbor: n, log: log.With("neighbor", n.Address), changed: changed,
 		state: bgp.Idle, since: time.Now(), moved: make(chan struct{}, 1),
-		reaper: reaper{deleted: make(chan struct{})},
+		reaper: reaper{deleted: make(chan struct{}, 1)},
 	}
 	s.server = server.NewBgpServer(server.LoggerOption(&logger{s}), server.TimingHookOption(&s.reaper))
 	go s.serve()
@@ -261,6 +261,7 @@ func (s *Session) Hasten() error {
 	ctx := context.Background()
 	err := s.server.DeletePeer(ctx, &api.DeletePeerRequest{Address: s.neighbor.Address.String()})
 	if err == nil {
+		<-s.reaper.deleted // the reaper is to wait for the last one
 		err = s.server.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.neighbor)})
 	}
 	if err != nil {

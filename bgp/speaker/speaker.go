@@ -45,7 +45,9 @@ type Speaker struct {
 
 	mu    sync.Mutex
 	sight map[netip.Addr]Sight
-	turns []turn
+	// missed are ways that were up and are not.
+	missed map[netip.Addr]bool
+	turns  []turn
 }
 
 // turn is a way that was lost, or is there.
@@ -59,7 +61,8 @@ type turn struct {
 func New(edges Edges, log *slog.Logger) *Speaker {
 	return &Speaker{
 		edges: edges, log: log, wake: make(chan struct{}, 1),
-		neighbors: map[netip.Addr]*neighbor{}, removed: map[netip.Addr]*neighbor{}, sight: map[netip.Addr]Sight{},
+		neighbors: map[netip.Addr]*neighbor{}, removed: map[netip.Addr]*neighbor{},
+		sight: map[netip.Addr]Sight{}, missed: map[netip.Addr]bool{},
 	}
 }
 
@@ -125,9 +128,12 @@ func (s *Speaker) watch(ways []Way) {
 	s.edges.Watcher.Configure(ways)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.sight, func(n netip.Addr, _ Sight) bool {
-		return !slices.ContainsFunc(ways, func(w Way) bool { return w.Neighbor == n })
-	})
+	for n := range s.sight {
+		if !slices.ContainsFunc(ways, func(w Way) bool { return w.Neighbor == n }) {
+			delete(s.sight, n)
+			delete(s.missed, n)
+		}
+	}
 }
 
 // heard takes what the daemon wants; false: it has ended.
@@ -270,8 +276,11 @@ func (s *Speaker) Saw(neighbor netip.Addr, now Sight) {
 	if before.State == bfd.Up && now.State == bfd.Down && now.Remote != bfd.AdminDown && now.Err == nil {
 		s.turns = append(s.turns, turn{neighbor, "BFD: " + now.Diagnostic.String()})
 	}
-	if before.State != bfd.Up && now.State == bfd.Up {
+	if now.State == bfd.Up && s.missed[neighbor] {
 		s.turns = append(s.turns, turn{neighbor: neighbor})
+	}
+	if before.State == bfd.Up || now.State == bfd.Up {
+		s.missed[neighbor] = now.State != bfd.Up
 	}
 	s.mu.Unlock()
 	s.log.Info("BFD", "neighbor", neighbor, "from", before.State.String(), "to", now.State.String(), "detail", now.Diagnostic.String(), "error", now.Err)

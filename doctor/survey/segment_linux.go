@@ -18,6 +18,9 @@ import (
 	"github.com/vipd/vipd/vip"
 )
 
+// maxListen bounds how long slow adverts are waited for.
+const maxListen = 15 * time.Second
+
 // usable tells whether packets can be exchanged on the group's interface; else why
 // not.
 func (s *survey) usable(g *doctor.Group) string {
@@ -61,7 +64,9 @@ func (s *survey) overhear(ctx context.Context, g *doctor.Group) {
 		g.Segment = doctor.Unknown[doctor.Segment](why)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.Listen)
+	// Who advertises slowly is heard as well.
+	listened := max(s.Listen, min(2*g.VRRP.AdvertInterval, maxListen))
+	ctx, cancel := context.WithTimeout(ctx, listened)
 	defer cancel()
 	e := ears{survey: s, link: g.Link, ipv6: g.Addresses[0].Is6(), port: s.config.Hello.Port}
 	var work errgroup.Group
@@ -77,7 +82,7 @@ func (s *survey) overhear(ctx context.Context, g *doctor.Group) {
 		g.Segment = doctor.Unknown[doctor.Segment](needsRoot(err))
 		return
 	}
-	e.segment.Listened = s.Listen.Round(time.Millisecond)
+	e.segment.Listened = listened.Round(time.Millisecond)
 	g.Segment = doctor.Known(e.segment)
 }
 
