@@ -43,6 +43,12 @@ func TestEveryNodeAnnouncesAndTheRouterSpreads(t *testing.T) {
 					t.Errorf("%v: the routes of a node:\n%s", err, out)
 				}
 			})
+			t.Run("and nothing listens: the port is another daemon's", func(t *testing.T) {
+				out, err := s.Lab.Hosts[0].Run(s.ctx(), "ss", "-Hltn", "sport = :179")
+				if err != nil || strings.TrimSpace(out) != "" {
+					t.Errorf("%v: there listens:\n%s", err, out)
+				}
+			})
 		})
 	}
 }
@@ -118,8 +124,7 @@ func (s *stage) served(n int) time.Time {
 	return at
 }
 
-// unharmed fails the test if a request failed since, other than such that ran
-// over the node that was left at the very moment.
+// unharmed fails the test if a request failed since.
 func (s *stage) unharmed(since time.Time) {
 	s.t.Helper()
 	failures, err := s.Client.Failures(s.ctx(), since, s.served(settled))
@@ -168,14 +173,12 @@ func TestDrainWithoutAnotherPathChangesNothing(t *testing.T) {
 		s.must(s.APIServer(h).SetMode(s.ctx(), apiserver.Unready))
 	}
 	s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts[0]))
-	since := s.served(1)
 	_, err := s.Vipd.Command(s.ctx(), hosts[0], "drain", "--timeout", "3s")
 	if exitOf(err) != 3 {
 		t.Fatalf("a drain without another path ended with %v", err)
 	}
 	s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts[0]))
 	s.served(settled)
-	_ = since
 }
 
 func exitOf(err error) int {
@@ -186,7 +189,7 @@ func exitOf(err error) int {
 	return 0
 }
 
-// pids are the processes of a host's vipd by their subcommand.
+// speaker is the process of a host's speaker.
 func (s *stage) speaker(h *lab.Host) int {
 	s.t.Helper()
 	var pid int

@@ -40,8 +40,13 @@ func TestSessions(t *testing.T) {
 		{"of both families over IPv4", Options{VIPs: []netip.Addr{VIP4(), VIP6()}}},
 		{"of both families over IPv6", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
 		{"of one AS, with BFD", Options{OneAS: true, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"of one AS over IPv6, both families", Options{OneAS: true, IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
 		{"with AS numbers of four bytes", Options{ASN: func(i int) uint32 { return 4200000000 + uint32(i) }}},
 	}
+	t.Run("BIRD at another port", func(t *testing.T) {
+		s := open(t, Options{Start: BIRD, Hosts: 1, BGP: []string{quick}, Neighbor: []string{"port: 1179"}, Peering: router.Peering{Port: 1179}}, "bird")
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), s.Lab.Hosts...))
+	})
 	for name, start := range routers() {
 		for _, row := range rows {
 			t.Run(name+" "+row.name, func(t *testing.T) {
