@@ -224,4 +224,11 @@ func TestGracefulRestartBreaksNoStream(t *testing.T) {
 	if report.Failed > 0 || report.Broken > 0 || report.Streams != 30 {
 		t.Errorf("%d requests failed; %d of %d streams broke", report.Failed, report.Broken, report.Streams)
 	}
+	for i, h := range hosts {
+		restarted, err := s.Router.(*router.FRR).Restarted(s.ctx(), h.Addr4)
+		s.must(err)
+		if want := (router.Restarted{R: i == 0, F: i == 0}); restarted != want {
+			t.Errorf("%s told the router %+v, not %+v", h, restarted, want)
+		}
+	}
 }

@@ -297,6 +297,28 @@ func (f *FRR) Established(ctx context.Context) ([]netip.Addr, error) {
 	return all, nil
 }
 
+// Restarted is what a node's last OPEN said of graceful restart (RFC 4724 3): R,
+// that its speaker was started again, F, that it went on forwarding IPv4.
+type Restarted struct{ R, F bool }
+
+// Restarted is that of a neighbour.
+func (f *FRR) Restarted(ctx context.Context, neighbor netip.Addr) (Restarted, error) {
+	text, err := f.Show(ctx, fmt.Sprintf("show bgp ipv4 neighbors %s graceful-restart json", neighbor))
+	if err != nil {
+		return Restarted{}, err
+	}
+	var answer map[netip.Addr]struct {
+		R    bool `json:"rBit"`
+		IPv4 struct {
+			F bool `json:"fBit"`
+		} `json:"ipv4Unicast"`
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		return Restarted{}, fmt.Errorf("read graceful restart of %s at %s: %w\n%s", neighbor, f.host, err, text)
+	}
+	return Restarted{answer[neighbor].R, answer[neighbor].IPv4.F}, nil
+}
+
 // BFD implements Router, by bfdd.
 func (f *FRR) BFD(ctx context.Context) (map[netip.Addr]string, error) {
 	sessions, err := f.BFDSessions(ctx)
