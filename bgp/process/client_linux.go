@@ -10,13 +10,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/internal/program"
 )
 
 const (
@@ -30,6 +30,11 @@ const (
 	// patience is how long a speaker that was told to end may take.
 	patience = 3 * time.Second
 )
+
+// Orphaned is what the kernel sends a speaker whose daemon is dead. It makes the
+// speaker end as the end of the socket does, should that ever be missed. Nobody
+// sends it to a daemon, and so by mistake to its speaker.
+const Orphaned = syscall.SIGUSR2
 
 // Options are what a Client is made of.
 type Options struct {
@@ -257,27 +262,29 @@ func start(o Options) (*child, error) {
 	p.cmd = exec.Command(o.Command[0], o.Command[1:]...) //nolint:gosec // this program itself
 	p.cmd.ExtraFiles = []*os.File{theirs}
 	p.cmd.Env = append(os.Environ(), "GODEBUG=tracebacklabels=1")
-	// SIGHUP makes the speaker end as the end of the socket does, should that
-	// ever be missed; see Serve in cmd/vipd.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGHUP}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: Orphaned}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the speaker: %w", err), ours.Close())
 	}
-	started := make(chan error)
+	started := make(chan error, 1)
 	go func() {
-		// The signal is tied to the thread that starts the child (prctl(2),
-		// PR_SET_PDEATHSIG), so that thread has to live as long.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
-		started <- err
+		// What reads the bytes of strangers has no capabilities. The thread ends with
+		// the child and not before: Orphaned is tied to it (prctl(2),
+		// PR_SET_PDEATHSIG).
+		err := program.WithoutPrivileges(func() error {
+			if err := p.cmd.Start(); err != nil {
+				return err
+			}
+			started <- nil
+			p.listen(stderr, o.Stderr)
+			p.err = p.cmd.Wait()
+			close(p.waited)
+			return nil
+		})
 		if err != nil {
-			return
+			started <- err
 		}
-		p.listen(stderr, o.Stderr)
-		p.err = p.cmd.Wait()
-		close(p.waited)
 	}()
 	if err := <-started; err != nil {
 		return nil, errors.Join(fmt.Errorf("start the speaker: %w", err), ours.Close())
