@@ -49,6 +49,11 @@ func TestLastWords(t *testing.T) {
 			"panic: runtime error: nil", "192.0.2.1", 5,
 		},
 		{"a panic of another goroutine", "panic: nil\n\ngoroutine 1 [running]:\n", "panic: nil", "invalid IP", 3},
+		{
+			"a panic of nobody's goroutine beside a neighbour's",
+			"panic: nil\n\ngoroutine 1 [running]:\nmain.f()\n\ngoroutine 9 [select labels:{\"neighbor\": \"192.0.2.2\"}]:\n",
+			"panic: nil", "invalid IP", 6,
+		},
 		{"a fatal error", "fatal error: concurrent map writes\n", "fatal error: concurrent map writes", "invalid IP", 1},
 	}
 	for _, row := range rows {
