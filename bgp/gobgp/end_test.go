@@ -38,8 +38,8 @@ func TestASpeakerThatWasStartedAgainTellsThatThePathStands(t *testing.T) {
 		want      []byte
 	}{
 		{"without graceful restart nothing is said", 0, true, nil},
-		{"the first one: 10 s, IPv4 unicast", 10 * time.Second, false, []byte{0x00, 10, 0, 1, 1, 0x00}},
-		{"the next one: R and F", 10 * time.Second, true, []byte{0x80, 10, 0, 1, 1, 0x80}},
+		{"the first one: 10 s, IPv4 and IPv6 unicast", 10 * time.Second, false, []byte{0x00, 10, 0, 1, 1, 0x00, 0, 2, 1, 0x00}},
+		{"the next one: R and F", 10 * time.Second, true, []byte{0x80, 10, 0, 1, 1, 0x80, 0, 2, 1, 0x80}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -65,7 +65,7 @@ func reachedAs(t *testing.T, l *bgptest.Router, change func(*bgp.Neighbor)) *Ses
 	t.Helper()
 	n := bgp.Neighbor{
 		Address: netip.MustParseAddr("127.0.0.1"), ASN: 64500, Port: l.Address().Port(),
-		HoldTime: 9 * time.Second, IPv4: true,
+		HoldTime: 9 * time.Second,
 	}
 	change(&n)
 	s, err := Open(Local{ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11")}, n, slog.New(slog.DiscardHandler), func() {})
@@ -126,7 +126,7 @@ func TestSessionsThatEndedLeaveNothingRunning(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T) *Session{
 		"with a router": func(t *testing.T) *Session { return reached(t, bgptest.Listen(t, bgptest.IPv4())) },
 		"with nobody": func(t *testing.T) *Session {
-			n := bgp.Neighbor{Address: netip.MustParseAddr("127.0.0.1"), ASN: 64500, Port: 1, HoldTime: 9 * time.Second, IPv4: true}
+			n := bgp.Neighbor{Address: netip.MustParseAddr("127.0.0.1"), ASN: 64500, Port: 1, HoldTime: 9 * time.Second}
 			s, err := Open(Local{ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11")}, n, slog.New(slog.DiscardHandler), func() {})
 			if err != nil {
 				t.Fatal(err)

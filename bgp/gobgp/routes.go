@@ -25,8 +25,7 @@ type announced struct {
 func (a announced) equal(o announced) bool { return a.nextHop == o.nextHop && a.Equal(o.Route) }
 
 // Announce brings the RIB to exactly the given routes. It is idempotent, and
-// looks at what stands there rather than remembering it. Routes of a family that
-// the session does not carry are left out.
+// looks at what stands there rather than remembering it.
 func (s *Session) Announce(routes []bgp.Route) error {
 	s.announcing.Lock()
 	defer s.announcing.Unlock()
@@ -42,9 +41,7 @@ func (s *Session) Announce(routes []bgp.Route) error {
 			errs = append(errs, fmt.Errorf("announce %s to %s: %w", r.Prefix, s.neighbor.Address, err))
 			continue
 		}
-		if s.carries(r.Prefix) {
-			wanted = append(wanted, a)
-		}
+		wanted = append(wanted, a)
 	}
 	for _, a := range standing {
 		if !slices.ContainsFunc(wanted, func(w announced) bool { return w.Prefix == a.Prefix }) {
@@ -59,23 +56,25 @@ func (s *Session) Announce(routes []bgp.Route) error {
 	return errors.Join(errs...)
 }
 
-// Announced are the routes that stand in the RIB, in the order of their
-// addresses.
+// Announced are the routes that the router was told, in the order of their
+// addresses: none without a session, and none of a family that it did not agree
+// to (RFC 4760 8).
 func (s *Session) Announced() ([]bgp.Route, error) {
-	standing, err := s.standing()
-	routes := make([]bgp.Route, 0, len(standing))
+	if s.State().State != bgp.Established {
+		return nil, nil
+	}
+	told, err := s.list(api.TableType_ADJ_OUT)
+	standing, listed := s.standing()
+	if err = errors.Join(err, listed); err != nil {
+		return nil, fmt.Errorf("list what is announced to %s: %w", s.neighbor.Address, err)
+	}
+	var routes []bgp.Route
 	for _, a := range standing {
-		routes = append(routes, a.Route)
+		if slices.ContainsFunc(told, func(o announced) bool { return o.Prefix == a.Prefix }) {
+			routes = append(routes, a.Route)
+		}
 	}
-	slices.SortFunc(routes, func(x, y bgp.Route) int { return x.Prefix.Addr().Compare(y.Prefix.Addr()) })
-	return routes, err
-}
-
-func (s *Session) carries(p netip.Prefix) bool {
-	if p.Addr().Is4() {
-		return s.neighbor.IPv4
-	}
-	return s.neighbor.IPv6
+	return routes, nil
 }
 
 // prepare drops of a route what the neighbour is not told, and adds the next
@@ -222,11 +221,17 @@ func (s *Session) path(a announced, withdraw bool) (*api.Path, error) {
 }
 
 // standing reads the RIB, in the order of addresses.
-func (s *Session) standing() ([]announced, error) {
+func (s *Session) standing() ([]announced, error) { return s.list(api.TableType_GLOBAL) }
+
+// list reads one of the server's tables.
+func (s *Session) list(table api.TableType) ([]announced, error) {
 	var all []announced
 	errs := make([]error, 0, 2)
-	for _, f := range families(s.neighbor) {
-		request := &api.ListPathRequest{TableType: api.TableType_GLOBAL, Family: f}
+	for _, f := range families() {
+		request := &api.ListPathRequest{TableType: table, Family: f}
+		if table == api.TableType_ADJ_OUT {
+			request.Name = s.neighbor.Address.String()
+		}
 		err := s.server.ListPath(context.Background(), request, func(d *api.Destination) {
 			for _, p := range d.Paths {
 				a, err := read(p)

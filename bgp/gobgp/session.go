@@ -158,7 +158,7 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 			LocalRestarting: n.Restarted, DeferralTime: deferral,
 		}
 	}
-	for _, f := range families(n) {
+	for _, f := range families() {
 		p.AfiSafis = append(p.AfiSafis, &api.AfiSafi{
 			Config:            &api.AfiSafiConfig{Family: f, Enabled: true},
 			MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: restart}},
@@ -170,15 +170,13 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 // seconds are whole ones.
 func seconds(d time.Duration) uint64 { return uint64(d / time.Second) } //nolint:gosec // not negative
 
-func families(n bgp.Neighbor) []*api.Family {
-	var all []*api.Family
-	if n.IPv4 {
-		all = append(all, &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST})
+// families are those of every session. What the router does not agree to is left
+// out of it (RFC 4760 8).
+func families() []*api.Family {
+	return []*api.Family{
+		{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST},
+		{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST},
 	}
-	if n.IPv6 {
-		all = append(all, &api.Family{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST})
-	}
-	return all
 }
 
 // event notes the session's state. It must not call the server back.

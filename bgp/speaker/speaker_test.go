@@ -199,8 +199,8 @@ func wanted() bgp.Wanted {
 	return bgp.Wanted{
 		ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11"),
 		Neighbors: []bgp.Neighbor{
-			{Address: one(), ASN: 64500, HoldTime: 9 * time.Second, IPv4: true, BFD: bgp.BFD{Enabled: true, Multiplier: 3}},
-			{Address: two(), ASN: 64500, HoldTime: 9 * time.Second, IPv4: true},
+			{Address: one(), ASN: 64500, HoldTime: 9 * time.Second, BFD: bgp.BFD{Enabled: true, Multiplier: 3}},
+			{Address: two(), ASN: 64500, HoldTime: 9 * time.Second},
 		},
 		Routes: []bgp.Route{{Prefix: netip.MustParsePrefix("198.51.100.10/32")}},
 	}

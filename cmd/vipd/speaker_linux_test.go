@@ -93,7 +93,7 @@ func wantedOf(r *bgptest.Router) bgp.Wanted {
 	return bgp.Wanted{
 		ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11"),
 		Neighbors: []bgp.Neighbor{{
-			Address: r.Address().Addr(), Port: r.Address().Port(), ASN: bgptest.ASN, HoldTime: 9 * time.Second, IPv4: true,
+			Address: r.Address().Addr(), Port: r.Address().Port(), ASN: bgptest.ASN, HoldTime: 9 * time.Second,
 		}},
 		Routes: []bgp.Route{{Prefix: netip.MustParsePrefix("198.51.100.10/32")}},
 	}
