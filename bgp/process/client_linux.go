@@ -68,6 +68,9 @@ type Client struct {
 
 	quarantine quarantine
 	passwords  passwords
+	// generation is that of the last configuration that was said: with a new one,
+	// neighbours may have been mended.
+	generation uint64
 	wanted     bgp.Wanted
 	state      State
 }
@@ -186,6 +189,10 @@ func (c *Client) catchUp() {
 func (c *Client) say(p *child) error {
 	w, now := c.wanted, time.Now()
 	w.Neighbors = nil
+	if c.generation != w.Generation {
+		c.generation = w.Generation
+		c.quarantine.pardon(now)
+	}
 	for _, n := range c.wanted.Neighbors {
 		if _, held := c.quarantine.holds(now, n.Address); !held {
 			n.Restarted = c.state.Restarts > 0
@@ -205,7 +212,7 @@ func (c *Client) hear(r bgp.Report) {
 		if rec, held := c.quarantine.holds(now, n.Address); held {
 			r.Neighbors = append(r.Neighbors, bgp.NeighborReport{
 				Address: n.Address, ASN: n.ASN, State: bgp.Quarantined, Age: now.Sub(rec.last),
-				Error: fmt.Sprintf("its messages ended the speaker %d times; the session is tried again in %v", rec.kills, rec.until.Sub(now).Round(time.Second)),
+				Error: fmt.Sprintf("its messages ended the speaker %d times; the session is tried again in %v, or at vipd reload", rec.kills, rec.until.Sub(now).Round(time.Second)),
 			})
 		}
 	}

@@ -199,6 +199,8 @@ func TestANeighbourThatKillsIsLeftOut(t *testing.T) {
 	if !serves(s, bgp.Established, second()) {
 		t.Errorf("the other neighbour: %+v", s.Report.Neighbors)
 	}
+	d.want(map[netip.Addr]string{first(): "", second(): ""}) // as a reload does
+	d.await("its pardon", func(s State) bool { return s.Running && serves(s, bgp.Established, first(), second()) })
 }
 
 func TestPasswordsThatCannotBeReadMakeNoSession(t *testing.T) {
