@@ -77,7 +77,7 @@ type Client struct {
 
 // New returns a client that has not started.
 func New(o Options) *Client {
-	return &Client{opts: o, wants: make(chan bgp.Wanted, 1), quarantine: quarantine{}}
+	return &Client{opts: o, wants: make(chan bgp.Wanted, 1), quarantine: quarantine{}, passwords: passwords{files: map[string]*passwordFile{}, log: o.Log}}
 }
 
 // Want says what is to be true. It does not wait. It has to be said each
@@ -196,7 +196,7 @@ func (c *Client) say(p *child) error {
 	for _, n := range c.wanted.Neighbors {
 		if _, held := c.quarantine.holds(now, n.Address); !held {
 			n.Restarted = c.state.Restarts > 0
-			w.Neighbors = append(w.Neighbors, c.passwords.fill(n, w.Generation))
+			w.Neighbors = append(w.Neighbors, c.passwords.fill(now, n, w.Generation))
 		}
 	}
 	if err := p.conn.SetWriteDeadline(now.Add(bgp.Silence)); err != nil {
