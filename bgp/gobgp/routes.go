@@ -34,9 +34,12 @@ func (s *Session) Announce(routes []bgp.Route) error {
 		return fmt.Errorf("list what is announced to %s: %w", s.neighbor.Address, err)
 	}
 	var errs []error
+	isVIP := func(a netip.Addr) bool {
+		return slices.ContainsFunc(routes, func(r bgp.Route) bool { return r.Prefix.Addr() == a })
+	}
 	var wanted []announced
 	for _, r := range routes {
-		a, err := s.prepare(r)
+		a, err := s.prepare(r, isVIP)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("announce %s to %s: %w", r.Prefix, s.neighbor.Address, err))
 			continue
@@ -79,7 +82,7 @@ func (s *Session) Announced() ([]bgp.Route, error) {
 
 // prepare drops of a route what the neighbour is not told, and adds the next
 // hop.
-func (s *Session) prepare(r bgp.Route) (announced, error) {
+func (s *Session) prepare(r bgp.Route, isVIP func(netip.Addr) bool) (announced, error) {
 	if s.neighbor.Internal(s.local.ASN) {
 		// An internal neighbour would take its own AS number in the path for a
 		// loop (RFC 4271 9.1.2).
@@ -87,78 +90,8 @@ func (s *Session) prepare(r bgp.Route) (announced, error) {
 	} else {
 		r.LocalPreference = 0
 	}
-	hop, err := nextHop(s.neighbor, r.Prefix.Addr().Is6())
+	hop, err := nextHop(s.neighbor, r.Prefix.Addr().Is6(), isVIP)
 	return announced{Route: r, nextHop: hop}, err
-}
-
-// nextHop is where routers send packets for routes of a family. Of the session's
-// own family it is left to gobgp, which takes the connection's address; of the
-// other one it is an address of the interface that the connection uses.
-func nextHop(n bgp.Neighbor, ipv6 bool) (netip.Addr, error) {
-	if n.Address.Is6() == ipv6 {
-		if ipv6 {
-			return netip.IPv6Unspecified(), nil
-		}
-		return netip.IPv4Unspecified(), nil
-	}
-	local, err := localAddress(n)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	return sibling(local, ipv6)
-}
-
-// localAddress is the address from which the neighbour is reached. Nothing is
-// sent to find out.
-func localAddress(n bgp.Neighbor) (netip.Addr, error) {
-	if n.Source.IsValid() {
-		return n.Source, nil
-	}
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.Address, n.Port)))
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("find the way to %s: %w", n.Address, err)
-	}
-	local := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
-	return local, conn.Close()
-}
-
-// sibling is the first global address of the other family on the interface that
-// has local.
-func sibling(local netip.Addr, ipv6 bool) (netip.Addr, error) {
-	links, err := net.Interfaces()
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("list interfaces: %w", err)
-	}
-	for _, link := range links {
-		prefixes, err := prefixesOf(link)
-		if err != nil {
-			return netip.Addr{}, err
-		}
-		if !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Addr() == local }) {
-			continue
-		}
-		for _, p := range prefixes {
-			if a := p.Addr(); a.Is6() == ipv6 && a.IsGlobalUnicast() && !p.IsSingleIP() {
-				return a, nil
-			}
-		}
-		return netip.Addr{}, fmt.Errorf("%s has no address of the other family for the next hop; add one, or a neighbour of that family", link.Name)
-	}
-	return netip.Addr{}, fmt.Errorf("no interface has %s", local)
-}
-
-func prefixesOf(link net.Interface) ([]netip.Prefix, error) {
-	addrs, err := link.Addrs()
-	if err != nil {
-		return nil, fmt.Errorf("list addresses of %s: %w", link.Name, err)
-	}
-	var all []netip.Prefix
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			all = append(all, p)
-		}
-	}
-	return all, nil
 }
 
 func (s *Session) add(a announced) error {
