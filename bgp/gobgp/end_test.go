@@ -163,3 +163,20 @@ func TestSessionsThatEndedLeaveNothingRunning(t *testing.T) {
 		})
 	}
 }
+
+// A neighbour that gobgp does not take is tried again and again.
+func TestASessionThatCannotBeBegunLeavesNothingRunning(t *testing.T) {
+	before := runtime.NumGoroutine()
+	n := bgp.Neighbor{ASN: 64500, Port: 1, HoldTime: 9 * time.Second} // without an address
+	for range 3 {
+		if _, err := Open(Local{ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11")}, n, slog.New(slog.DiscardHandler), func() {}); err == nil {
+			t.Fatal("it was begun")
+		}
+	}
+	await(t, "their goroutines to end", func() error {
+		if n := runtime.NumGoroutine(); n > before {
+			return fmt.Errorf("%d run, and %d did before", n, before)
+		}
+		return nil
+	})
+}
