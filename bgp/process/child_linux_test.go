@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/netip"
@@ -116,4 +117,32 @@ func TestASpeakerIsToldThatItsDaemonIsDead(t *testing.T) {
 		t.Fatal(err)
 	}
 	await("its daemon is dead")
+}
+
+func TestALogLineIsCutAndTheNextOnesAreNotLost(t *testing.T) {
+	long := strings.Repeat("x", 1<<17)
+	rows := []struct{ name, text, want string }{
+		{"lines", "one\n\ntwo\n", "one\n\ntwo\n"},
+		{"without an end", "one\ntwo", "one\ntwo\n"},
+		{"a long one", "one\n" + long + "\ntwo\n", "one\n" + long[:maxLogLine] + "\ntwo\n"},
+		{"a long one without an end", "one\n" + long, "one\n" + long[:maxLogLine] + "\n"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			var p child
+			var got strings.Builder
+			p.listen(strings.NewReader(row.text), &got)
+			if diff := cmp.Diff(row.want, got.String()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTheCauseOfADeathIsFoundAfterALongLine(t *testing.T) {
+	var p child
+	p.listen(strings.NewReader(strings.Repeat("x", 1<<17)+"\npanic: nil\n"), io.Discard)
+	if p.words.cause != "panic: nil" {
+		t.Errorf("cause %q", p.words.cause)
+	}
 }

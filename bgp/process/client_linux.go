@@ -29,6 +29,8 @@ const (
 	silenceGrace = 50 * time.Millisecond
 	// patience is how long a speaker that was told to end may take.
 	patience = 3 * time.Second
+	// maxLogLine is how much of a line of its log is passed on, in bytes.
+	maxLogLine = 4096
 )
 
 // Orphaned is what the kernel sends a speaker whose daemon is dead. It makes the
@@ -316,21 +318,37 @@ func socketPair() (ours net.Conn, theirs *os.File, err error) {
 	return ours, theirs, nil
 }
 
-// listen passes the speaker's log on. A traceback is long, so only its first
-// lines are.
+// listen passes the speaker's log on, until its end. Lines are cut at maxLogLine. A
+// traceback is long, so only its first lines are passed on.
 func (p *child) listen(from io.Reader, to io.Writer) {
 	const shown = 24
 	told := 0
-	lines := bufio.NewScanner(from)
-	for lines.Scan() {
-		if p.words.hear(lines.Text()) {
+	for lines := bufio.NewReaderSize(from, maxLogLine); ; {
+		line, err := readLine(lines)
+		if err != nil {
+			return
+		}
+		if p.words.hear(line) {
 			if told++; told > shown {
 				continue
 			}
 		}
-		fmt.Fprintln(to, lines.Text())
+		fmt.Fprintln(to, line)
 	}
-	_, _ = io.Copy(io.Discard, from) // a line too long to be one: nobody waits for it
+}
+
+// readLine reads a line without its end, and drops what does not fit into the
+// reader's buffer.
+func readLine(from *bufio.Reader) (string, error) {
+	head, cut, err := from.ReadLine()
+	line := string(head)
+	for cut && err == nil {
+		_, cut, err = from.ReadLine()
+	}
+	if line != "" {
+		return line, nil // the next call tells the error
+	}
+	return line, err
 }
 
 func (p *child) read() {
