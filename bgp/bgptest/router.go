@@ -88,7 +88,7 @@ func message(kind byte, body ...byte) []byte {
 
 // opening is its OPEN (RFC 4271 4.2), with a hold time of 9 s.
 func (r *Router) opening() []byte {
-	parameters := append([]byte{2, byte(len(r.capabilities))}, r.capabilities...) //nolint:gosec // few
+	parameters := append([]byte{2, byte(len(r.capabilities))}, r.capabilities...)
 	body := []byte{4, ASN >> 8, ASN & 0xff, 0, 9, 10, 0, 0, 1, byte(len(parameters))}
 	return message(open, append(body, parameters...)...)
 }

@@ -37,7 +37,7 @@ func (s *Session) Announce(routes []bgp.Route) error {
 	isVIP := func(a netip.Addr) bool {
 		return slices.ContainsFunc(routes, func(r bgp.Route) bool { return r.Prefix.Addr() == a })
 	}
-	var wanted []announced
+	wanted := make([]announced, 0, len(routes))
 	for _, r := range routes {
 		a, err := s.prepare(r, isVIP)
 		if err != nil {

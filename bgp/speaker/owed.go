@@ -26,7 +26,7 @@ func owed(n bgp.Neighbor, w bgp.Wanted) []bgp.Route {
 // lacking is an error that tells what the router of a session was not told of what
 // it is owed, because it did not agree to the family (RFC 4760 8).
 func lacking(owed, announced []bgp.Route) error {
-	var prefixes []string
+	prefixes := make([]string, 0, len(owed))
 	family := "IPv4"
 	for _, r := range owed {
 		if slices.ContainsFunc(announced, func(a bgp.Route) bool { return a.Prefix == r.Prefix }) {
@@ -37,7 +37,7 @@ func lacking(owed, announced []bgp.Route) error {
 			family = "IPv6"
 		}
 	}
-	if prefixes == nil {
+	if len(prefixes) == 0 {
 		return nil
 	}
 	return fmt.Errorf("the router did not agree to %s unicast, and is not told %s; activate that family for this node at the router", family, strings.Join(prefixes, ", "))
