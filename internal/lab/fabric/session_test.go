@@ -27,6 +27,7 @@ func routers() map[string]func(context.Context, *lab.Host, router.Peering) (rout
 func TestSessions(t *testing.T) {
 	fast := router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}
 	const bfd = "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"
+	secret := passwordFile(t)
 	rows := []struct {
 		name string
 		opts Options
@@ -36,10 +37,15 @@ func TestSessions(t *testing.T) {
 		{"with a hold time of 3 s", Options{Neighbor: []string{"hold_time: 3s"}}},
 		{"with graceful restart", Options{Neighbor: []string{"graceful_restart: 10s"}, Peering: router.Peering{GracefulRestart: true}}},
 		{"with BFD", Options{Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
-		{"over IPv6, with BFD", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6()}, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"over IPv6, with BFD and a password", Options{
+			IPv6Sessions: true, VIPs: []netip.Addr{VIP6()}, Neighbor: []string{bfd, "password_file: " + secret},
+			Peering: router.Peering{BFD: &fast, Password: password},
+		}},
 		{"of both families over IPv4", Options{VIPs: []netip.Addr{VIP4(), VIP6()}}},
 		{"of both families over IPv6", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
-		{"of one AS, with BFD", Options{OneAS: true, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"of one AS, with BFD and a password", Options{
+			OneAS: true, Neighbor: []string{bfd, "password_file: " + secret}, Peering: router.Peering{BFD: &fast, Password: password},
+		}},
 		{"of one AS over IPv6, both families", Options{OneAS: true, IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
 		{"with AS numbers of four bytes", Options{ASN: func(i int) uint32 { return 4200000000 + uint32(i) }}},
 	}
@@ -197,13 +203,18 @@ func TestTwoRoutersLearnOnlyTheVIPs(t *testing.T) {
 }
 
 func TestMultihop(t *testing.T) {
-	for name, start := range routers() {
-		t.Run(name, func(t *testing.T) {
+	rows := []struct {
+		name  string
+		start func(context.Context, *lab.Host, router.Peering) (router.Router, error)
+		ipv6  bool
+	}{{"FRR", FRR, false}, {"BIRD", BIRD, false}, {"FRR over IPv6", FRR, true}}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
 			s := open(t, Options{
-				Hosts: 2, BGP: []string{quick},
+				Hosts: 2, BGP: []string{quick}, IPv6Sessions: row.ipv6,
 				More: []More{{
 					Host:     func(l *lab.Lab) *lab.Host { return l.Remote },
-					Start:    start,
+					Start:    row.start,
 					Peering:  router.Peering{ASN: 64501, Multihop: 2, BFD: &router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}},
 					Neighbor: []string{"multihop: 2", "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"},
 				}},
