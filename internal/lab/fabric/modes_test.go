@@ -54,13 +54,13 @@ func TestTheElectedOwnerIsAnnounced(t *testing.T) {
 	first := s.owner()
 	t.Run("a drain moves it without a failed request", func(t *testing.T) {
 		s := stage{s.Fabric, t}
-		since := s.served(settled)
+		routes, since := s.routes(), s.served(settled)
 		_, err := s.Vipd.Command(s.ctx(), first, "drain")
 		s.must(err)
 		if next := s.owner(); next == first {
 			t.Errorf("%s is still the owner", first)
 		}
-		s.unharmed(since)
+		s.unharmed(since, routes)
 		if held, err := first.Addresses("lo"); err != nil || slices.Contains(held, VIP4()) {
 			t.Errorf("the drained node holds %v (%v)", held, err)
 		}
