@@ -167,6 +167,23 @@ func TestASegmentsVIPOutlivesTheSpeaker(t *testing.T) {
 		if after := s.segment(holder); after != before {
 			t.Errorf("the segment's VIP: %s, and before %s", after, before)
 		}
+		_, err = s.Vipd.Command(s.ctx(), holder, "undrain", "--vip", "apiserver")
+		s.must(err)
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+	})
+	t.Run("and the segment's by its own", func(t *testing.T) {
+		s := stage{s.Fabric, t}
+		routes := s.routes()
+		before := s.status(holder).VIPs[0].Since
+		_, err := s.Vipd.Command(s.ctx(), holder, "drain", "--vip", "segment")
+		s.must(err)
+		if held, err := others[0].Addresses(others[0].Interface); err != nil || !slices.Contains(held, lab.VIP4()) {
+			t.Errorf("%s holds %v (%v)", others[0], held, err)
+		}
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+		if now := s.status(holder).VIPs[0].Since; !now.Equal(before) || routes.any() {
+			t.Errorf("the routed VIP's state is since %v, and was since %v; its routes changed: %v", now, before, routes.any())
+		}
 	})
 }
 

@@ -66,6 +66,13 @@ func (w *routeWatch) changed(since time.Time, hops int) (time.Time, bool) {
 	return time.Time{}, false
 }
 
+// any tells whether there was a change.
+func (w *routeWatch) any() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.changes) > 0
+}
+
 // rehashed tells whether a request failed because it was under way when the
 // router spread connections anew, as any open connection may.
 func (w *routeWatch) rehashed(r measure.Request) bool {
