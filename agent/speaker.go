@@ -96,6 +96,7 @@ func (g *group) speaks(now time.Time) bool {
 	if as == g.spoken.as && (as == unannounced || slices.Equal(g.held, g.spoken.held)) {
 		return false
 	}
+	g.swayed(g.spoken.as, as)
 	g.spoken = spoken{as: as, held: g.held}
 	return true
 }

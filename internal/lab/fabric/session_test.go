@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +201,24 @@ func TestTwoRoutersLearnOnlyTheVIPs(t *testing.T) {
 	if !strings.Contains(table, VIP4().String()) || strings.Contains(table, "203.0.113") {
 		t.Errorf("the second router's table:\n%s", table)
 	}
+	t.Run("and the loss of one touches the other's session in nothing", func(t *testing.T) {
+		s := stage{s.Fabric, t}
+		host := s.Lab.Hosts[0]
+		before := s.neighbours(host)[0]
+		routes, since := s.routes(), s.served(1)
+		s.must(s.More[0].Kill())
+		s.await("the node to see that the session is lost", func() error {
+			if n := s.neighbours(host)[1]; n.State == bgp.Established {
+				return errors.New("it is established")
+			}
+			return nil
+		})
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), s.Lab.Hosts...))
+		s.unharmed(since, routes)
+		if after := s.neighbours(host)[0]; after.Flaps != before.Flaps || after.State != bgp.Established || routes.any() {
+			t.Errorf("before: %+v, after: %+v; its routes changed: %v", before, after, routes.any())
+		}
+	})
 }
 
 func TestMultihop(t *testing.T) {
@@ -235,16 +254,31 @@ func TestMultihop(t *testing.T) {
 func TestAnUnhealthyNodeIsLeftByBIRD(t *testing.T) {
 	for name, one := range ases() {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, Options{OneAS: one, BGP: []string{quick}, Start: BIRD}, "bird")
+			s := open(t, Options{OneAS: one, BGP: []string{quick, `communities: ["64512:100", "64512:1:1"]`}, Start: BIRD}, "bird")
 			hosts := s.Lab.Hosts
 			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+			s.birdKnows(hosts[0], "BGP.med: 100\n", "BGP.community: (64512,100)\n", "BGP.large_community: (64512, 1, 1)\n")
 			s.must(s.APIServer(hosts[0]).SetMode(s.ctx(), apiserver.Unready))
 			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts[1:]...))
+			s.birdKnows(hosts[0], "BGP.med: 1000\n", "BGP.community: (64512,100) (65535,0)\n", "BGP.local_pref: 0\n")
 			for _, h := range hosts[1:] {
 				s.must(s.APIServer(h).SetMode(s.ctx(), apiserver.Unready))
 			}
 			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
 			s.served(settled)
 		})
+	}
+}
+
+// birdKnows wants attributes of the path by a host, in BIRD's words.
+func (s *stage) birdKnows(h *lab.Host, attributes ...string) {
+	s.t.Helper()
+	protocol := fmt.Sprintf("node%d", slices.Index(s.Lab.Hosts, h))
+	path, err := s.Router.Show(s.ctx(), "show route all protocol "+protocol+" for "+VIP4().String())
+	s.must(err)
+	for _, a := range attributes {
+		if !strings.Contains(path, a) {
+			s.t.Errorf("the path by %s has no %q:\n%s", h, a, path)
+		}
 	}
 }
