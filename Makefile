@@ -60,12 +60,13 @@ machines: deps ## the package on three real systemd hosts, as containers (root)
 
 .PHONY: bench
 bench: deps build ## vipd beside keepalived in one run, and the Go benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./election/... ./agent/...
+	$(GO) test -run '^$$' -bench . -benchmem ./election/... ./agent/... ./bgp/...
 	$(BIN)/viplab bench --vipd $(BIN)/vipd --runs $(RUNS)
 	$(BIN)/viplab scale --vipd $(BIN)/vipd
 	$(BIN)/viplab busy --vipd $(BIN)/vipd
 	$(BIN)/viplab moves --vipd $(BIN)/vipd --runs $(RUNS)
 	$(BIN)/viplab fabric --vipd $(BIN)/vipd --runs $(RUNS)
+	$(BIN)/viplab fabric --vipd $(BIN)/vipd --busy 20s
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME

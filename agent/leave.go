@@ -3,17 +3,19 @@ package agent
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/vipd/vipd/bgp"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election"
 	"github.com/vipd/vipd/election/vrrp"
 )
 
 const (
-	// pathPatience is how long one look for another path may take, and
+	// pathPatience is how long one look for another path may take at the most, and
 	// pathPause the pause before the next one.
-	pathPatience = 2 * time.Second
+	pathPatience = 5 * time.Second
 	pathPause    = 250 * time.Millisecond
 )
 
@@ -65,17 +67,30 @@ func (g *group) seekPath(now time.Time) {
 		return
 	}
 	p.asking, p.askAt = true, time.Time{}
-	a, v, number := g.agent, g.cfg, p.number
-	routers := make([]netip.Addr, 0, len(a.config.BGP.Neighbors))
-	for _, n := range a.config.BGP.Neighbors {
-		routers = append(routers, n.Address)
-	}
+	a, v, number, routers := g.agent, g.cfg, p.number, g.agent.routersToAsk()
 	a.spawn(func(ctx context.Context) {
 		bounded, cancel := context.WithTimeout(ctx, pathPatience)
 		defer cancel()
 		err := a.edges.Paths.Prove(bounded, v, routers)
 		a.Post(ctx, pathProved{group: g, number: number, err: err})
 	})
+}
+
+// routersToAsk are those with a session: no other one was told a way here. Where
+// there is none, one of them may work all the same.
+func (a *Agent) routersToAsk() []netip.Addr {
+	var all, told []netip.Addr
+	for _, n := range a.config.BGP.Neighbors {
+		all = append(all, n.Address)
+		i := slices.IndexFunc(a.announcing.state.Report.Neighbors, func(r bgp.NeighborReport) bool { return r.Address == n.Address })
+		if i >= 0 && isEstablished(a.announcing.state.Report.Neighbors[i]) {
+			told = append(told, n.Address)
+		}
+	}
+	if len(told) > 0 {
+		return told
+	}
+	return all
 }
 
 // pathDeadline is when seekPath is due; zero: it is not to be called, because a

@@ -2,10 +2,14 @@ package agent
 
 import (
 	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/vipd/vipd/bgp"
 )
 
 // slowly is routed with routers that need long to prefer another path.
@@ -99,4 +103,35 @@ func (f *fabric) setOther(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.other = err
+}
+
+// A router without a session was told no way here, and may not be there at all.
+func TestADrainAsksTheRoutersThatWereTold(t *testing.T) {
+	first, second := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	file := strings.Replace(routed, "[{address: 192.0.2.1, asn: 64500}]", "[{address: 192.0.2.1, asn: 64500}, {address: 192.0.2.2, asn: 64500}]", 1)
+	rows := []struct {
+		name          string
+		first, second bgp.SessionState
+		want          []netip.Addr
+	}{
+		{"both have sessions", bgp.Established, bgp.Established, []netip.Addr{first, second}},
+		{"one is away", bgp.Active, bgp.Established, []netip.Addr{second}},
+		{"both are away", bgp.Active, bgp.Idle, []netip.Addr{first, second}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			hushedBubble(t, func(t *testing.T, l *lan) {
+				n, f := l.routedAt(file)
+				n.process.agent.Post(t.Context(), SpeakerChanged{Running: true, Report: bgp.Report{Neighbors: []bgp.NeighborReport{
+					{Address: first, State: row.first}, {Address: second, State: row.second},
+				}}})
+				n.drain(DrainRequest{}).result()
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if !slices.Equal(f.asked, row.want) {
+					t.Errorf("asked %v, want %v", f.asked, row.want)
+				}
+			})
+		})
+	}
 }

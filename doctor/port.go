@@ -81,6 +81,10 @@ func judgePorts(f *Facts, v *verdict) {
 			if s.Ours || s.UDP != n.udp || s.Local.Port() != n.local.Port() || !overlap(s.Local.Addr(), n.local.Addr()) {
 				continue
 			}
+			if s.Program.PID == 0 && f.runs() {
+				v.cannot("whose port of " + n.key + " is may be seen by root only: sudo vipd doctor")
+				break
+			}
 			v.found(PortTaken, Error, n.key, fmt.Sprintf("%s has %s", nameOf(s.Program), s.Local), "stop that program, or write another port: "+n.key+" (hello.port the same on all nodes)")
 			break
 		}

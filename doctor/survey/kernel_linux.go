@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -33,11 +32,8 @@ func needsRoot(err error) string {
 // tryKernel asks the kernel what it can do, and looks for rules and listeners.
 func (s *survey) tryKernel(ctx context.Context) {
 	f := &s.facts
-	memory := filepath.Join(os.TempDir(), "vipd-doctor-has-no-settings.json")
-	if s.config != nil {
-		memory = filepath.Join(s.config.StateDir, "settings.json")
-	}
-	opened, err := flow.New(slog.New(slog.DiscardHandler), memory)
+	// Changed settings are not asked for, so nothing is remembered.
+	opened, err := flow.New(slog.New(slog.DiscardHandler), os.DevNull)
 	if err != nil {
 		why := needsRoot(err)
 		f.Kernel, f.Rules = doctor.Unknown[doctor.Kernel](why), doctor.Unknown[bool](why)

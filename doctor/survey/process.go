@@ -57,6 +57,20 @@ func (p process) where() string { return p.name + " (pid " + strconv.Itoa(p.pid)
 
 func (p process) program() doctor.Program { return doctor.Program{Name: p.name, PID: p.pid} }
 
+// file is the path of a file that the process was given, else the usual one.
+func (p process) file(usual string, flags ...string) string {
+	if file, ok := flagValue(p.args, flags...); ok {
+		return file
+	}
+	return usual
+}
+
+// isDaemon: the process is a vipd that holds VIPs.
+func (p process) isDaemon() bool { return p.name == "vipd" && len(p.args) > 0 && p.args[0] == "run" }
+
+// configuration is the file of a vipd.
+func (p process) configuration() string { return p.file("/etc/vipd/vipd.yaml", "--config") }
+
 // variable is a variable of the process's environment; it may be seen by root
 // only.
 func (p process) variable(name string) (value string, ok bool) {

@@ -18,6 +18,9 @@ import (
 	"github.com/vipd/vipd/vip"
 )
 
+// maxListen bounds how long slow adverts are waited for.
+const maxListen = 15 * time.Second
+
 // usable tells whether packets can be exchanged on the group's interface; else why
 // not.
 func (s *survey) usable(g *doctor.Group) string {
@@ -82,15 +85,19 @@ func (s *survey) seats() map[seat][]*doctor.Group {
 // overhear listens to the others of groups, once for all of a seat: the port of
 // hellos can be had once.
 func (s *survey) overhear(ctx context.Context, at seat, groups []*doctor.Group) {
-	heard := s.heard(ctx, at)
+	patience := s.Listen
+	for _, g := range groups { // who advertises slowly is heard as well
+		patience = max(patience, min(2*g.VRRP.AdvertInterval, maxListen))
+	}
+	heard := s.heard(ctx, at, patience)
 	for _, g := range groups {
 		g.Segment = heard
 	}
 }
 
-// heard is what the others of a seat said.
-func (s *survey) heard(ctx context.Context, at seat) doctor.Fact[doctor.Segment] {
-	ctx, cancel := context.WithTimeout(ctx, s.Listen)
+// heard is what the others of a seat said, as long as patience lasts.
+func (s *survey) heard(ctx context.Context, at seat, patience time.Duration) doctor.Fact[doctor.Segment] {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	e := ears{survey: s, seat: at, port: s.config.Hello.Port}
 	var work errgroup.Group
@@ -105,7 +112,7 @@ func (s *survey) heard(ctx context.Context, at seat) doctor.Fact[doctor.Segment]
 	if err := work.Wait(); err != nil {
 		return doctor.Unknown[doctor.Segment](needsRoot(err))
 	}
-	e.segment.Listened = s.Listen.Round(time.Millisecond)
+	e.segment.Listened = patience.Round(time.Millisecond)
 	return doctor.Known(e.segment)
 }
 

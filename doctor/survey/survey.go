@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -54,10 +55,13 @@ type survey struct {
 // Look gathers the facts. It takes as long as Listen, and up to the time-out of
 // the health checks if those are longer.
 func Look(ctx context.Context, o Options) doctor.Facts {
+	if path, err := filepath.Abs(o.Path); err == nil {
+		o.Path = path
+	}
 	s := &survey{Options: o, root: root(o.Root)}
 	s.facts = doctor.Facts{Path: o.Path, Now: time.Now(), Hostname: hostname()}
 	s.askDaemon(ctx)
-	s.listLinks(ctx)
+	s.listLinks()
 	s.readConfiguration()
 	s.processes = s.root.processes()
 	s.readHost()
@@ -105,8 +109,19 @@ func (s *survey) askDaemon(ctx context.Context) {
 	s.facts.Status = doctor.Known(status)
 }
 
-// pid is the daemon's; 0: it does not run, as far as is known.
-func (s *survey) pid() int { return s.facts.Status.Value.PID }
+// pid is the daemon's; 0: it does not run, as far as is known. One that does not
+// answer is known by its configuration.
+func (s *survey) pid() int {
+	if pid := s.facts.Status.Value.PID; pid != 0 {
+		return pid
+	}
+	all := s.processes.Value
+	i := slices.IndexFunc(all, func(p process) bool { return p.isDaemon() && p.configuration() == s.Path })
+	if i < 0 {
+		return 0
+	}
+	return all[i].pid
+}
 
 // vips are all addresses of the configuration.
 func (s *survey) vips() []netip.Addr {

@@ -460,3 +460,18 @@ func TestAddressesInText(t *testing.T) {
 		})
 	}
 }
+
+// A daemon that does not answer, as a frozen one, is the one with this
+// configuration, and no rival.
+func TestDaemonThatDoesNotAnswer(t *testing.T) {
+	files := map[string]string{"/etc/vipd/vipd.yaml": "vips: [{addresses: [192.0.2.10]}]\n"}
+	running(files, 5, true, "/usr/bin/vipd", "run")
+	s := at(t, tree(t, files))
+	s.Path = "/etc/vipd/vipd.yaml"
+	if s.pid() != 5 {
+		t.Errorf("the daemon is process %d, want 5", s.pid())
+	}
+	if rivals := s.findRivals().Value; len(rivals) > 0 {
+		t.Errorf("rivals: %+v", rivals)
+	}
+}
