@@ -163,9 +163,11 @@ func (r *route) wellDeadline() time.Time {
 }
 
 // seat is the interface that holds the group's addresses; empty: none may now.
+// That of a group behind routers never goes, whatever becomes of the interface that
+// its adverts go by.
 func (g *group) seat() string {
 	switch {
-	case g.cfg.Announce.Routed() && (g.link != nil || g.everywhere()):
+	case g.cfg.Announce.Routed():
 		return loopback
 	case g.link != nil:
 		return g.link.name
