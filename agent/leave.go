@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -147,9 +148,29 @@ func (g *drainedGroup) advanceEverywhere(now time.Time, op *drain) {
 // empty: that is not why.
 func (op *drain) pathless() string {
 	for _, g := range op.groups {
-		if !g.finished && g.cfg.Announce.Routed() && g.path.why != "" {
-			return "no other path to the VIP is known to work: " + g.path.why
+		waits := g.everywhere() || !g.machine.Owns()
+		if g.finished || !g.cfg.Announce.Routed() || !waits {
+			continue
 		}
+		if why := g.pathless(); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// pathless is why no other path to the group is known; empty: one is, or none is
+// looked for.
+func (g *group) pathless() string {
+	switch p := &g.path; {
+	case p.proved:
+		return ""
+	case p.why != "":
+		return "no other path to the VIP is known to work: " + p.why
+	case p.asking:
+		return "no other path to the VIP was found in time; give the drain longer (--timeout, drain.timeout)"
+	case !p.askAt.IsZero():
+		return fmt.Sprintf("it was too early to look for another path: routers get bgp.leaving.wait, %v, to prefer one first; give the drain longer (--timeout, drain.timeout)", g.agent.config.BGP.Leaving.Wait)
 	}
 	return ""
 }

@@ -135,3 +135,16 @@ func TestADrainAsksTheRoutersThatWereTold(t *testing.T) {
 		})
 	}
 }
+
+// What a drain without another path says is why, and not that nobody was heard.
+func TestADrainThatIsTooShortForItsRoutersSaysSo(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, _ := l.routedAt(routed)
+		d := n.drain(DrainRequest{Timeout: 400 * time.Millisecond})
+		if got := d.result(); got != DrainNoSuccessor {
+			t.Errorf("drain: %s", got)
+		}
+		d.told("apiserver: draining; serving on until a successor is heard",
+			"apiserver: it was too early to look for another path: routers get bgp.leaving.wait, 500ms, to prefer one first; give the drain longer (--timeout, drain.timeout); this node serves on")
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -308,6 +309,10 @@ func checkBGP(c *Config, f *findings) {
 	if id := c.BGP.RouterID; id.Is6() {
 		f.add("bgp.router_id", "%s is IPv6; a router ID is written as an IPv4 address", id)
 	}
+	// Another path is looked for when that time has passed.
+	if wait := c.BGP.Leaving.Wait; c.announces() && wait >= c.Drain.Timeout && !f.faulty("drain.timeout") {
+		f.add("bgp.leaving.wait", "%s is not shorter than drain.timeout, %s: no drain would have the time to look for another path; change one of the two", formatDuration(wait), formatDuration(c.Drain.Timeout))
+	}
 	seen := map[netip.Addr]bool{}
 	for i, n := range c.BGP.Neighbors {
 		checkNeighbor(c, n, element("bgp.neighbors", i), f)
@@ -350,9 +355,17 @@ func axes(v *VIP) error {
 	return nil
 }
 
+// announces tells whether vipd announces a VIP by BGP.
+func (c *Config) announces() bool {
+	return slices.ContainsFunc(c.VIPs, func(v VIP) bool { return v.Announce == AnnounceBGP })
+}
+
 func bgpWarnings(c *Config) []string {
 	const quick = 50 * time.Millisecond
 	var all []string
+	if b := c.Drain.ShutdownTimeout; c.announces() && 2*c.BGP.Leaving.Wait > b {
+		all = append(all, fmt.Sprintf("bgp.leaving.wait: twice %s does not fit into drain.shutdown_timeout, %s: a stop ends before its last packets have arrived", formatDuration(c.BGP.Leaving.Wait), formatDuration(b)))
+	}
 	for i, n := range c.BGP.Neighbors {
 		if b := n.BFD; b.Enabled && min(b.Transmit, b.Receive) < quick {
 			all = append(all, element("bgp.neighbors", i)+".bfd: intervals below 50ms raise false alarms on hosts that are busy")

@@ -73,6 +73,7 @@ func TestParseRefusesBGP(t *testing.T) {
 		{"a link-local router", head + `bgp: {asn: 1, neighbors: [{address: "fe80::1", asn: 2}]}`, "f:2: bgp.neighbors[0].address: fe80::1 is link-local; write a global address of the router"},
 		{"TTL security over hops", head + "bgp: {asn: 1, neighbors: [{address: 192.0.2.1, asn: 2, multihop: 2, ttl_security: true}]}", "f:2: bgp.neighbors[0].ttl_security: is for routers on the link, and multihop is 2; remove one of the two"},
 		{"a router ID of six", head + `bgp: {asn: 1, router_id: "2001:db8::1", neighbors: [{address: 192.0.2.1, asn: 2}]}`, "f:2: bgp.router_id: 2001:db8::1 is IPv6; a router ID is written as an IPv4 address"},
+		{"routers get all the time of a drain", routed(", leaving: {wait: 30s}"), "f:2: bgp.leaving.wait: 30s is not shorter than drain.timeout, 30s: no drain would have the time to look for another path; change one of the two"},
 		{"a word for a community", routed(", communities: [no-export]"), `f:2: bgp.communities[0]: "no-export" is no community; write two numbers of 16 bits as in 64512:100, or three of 32 bits as in 64512:1:1`},
 		{"a community too large", routed(`, communities: ["64512:65536"]`), `f:2: bgp.communities[0]: "64512:65536" is no community; each of its 2 numbers has 16 bits`},
 		{"BFD faster than it can be", head + "bgp: {asn: 1, neighbors: [{address: 192.0.2.1, asn: 2, bfd: {transmit: 5ms}}]}", "f:2: bgp.neighbors[0].bfd.transmit: 5ms is out of range; use 10ms to 10s"},
@@ -104,14 +105,31 @@ func TestGroupsWithoutAnElectionNeedNeitherVRIDNorInterface(t *testing.T) {
 	}
 }
 
-func TestWarnsOfQuickBFD(t *testing.T) {
-	c, err := Parse("f", []byte("vips: [{addresses: [198.51.100.10], announce: bgp, election: none}]\n"+
-		"bgp: {asn: 1, neighbors: [{address: 192.0.2.1, asn: 2, bfd: {enabled: true, receive: 40ms}}, {address: 192.0.2.2, asn: 2, bfd: {receive: 40ms}}]}"))
-	if err != nil {
-		t.Fatal(err)
+func TestWarnsOfBGP(t *testing.T) {
+	// neighbor is a file whose router has more keys.
+	neighbor := func(more string) string {
+		return "vips: [{addresses: [198.51.100.10], announce: bgp, election: none}]\nbgp: {asn: 1, neighbors: [{address: 192.0.2.1, asn: 2" + more + "}]}"
 	}
-	want := []string{"bgp.neighbors[0].bfd: intervals below 50ms raise false alarms on hosts that are busy"}
-	if diff := cmp.Diff(want, Warnings(c, nil)); diff != "" {
-		t.Errorf("want -, got +:\n%s", diff)
+	rows := []struct {
+		name, file string
+		want       []string
+	}{
+		{"nothing to warn of", neighbor(""), nil},
+		{"quick BFD", neighbor(", bfd: {enabled: true, receive: 40ms}"), []string{"bgp.neighbors[0].bfd: intervals below 50ms raise false alarms on hosts that are busy"}},
+		{"quick BFD that is off", neighbor(", bfd: {receive: 40ms}"), nil},
+		{"a stop has no time for routers", routed(", leaving: {wait: 2100ms}"), []string{"bgp.leaving.wait: twice 2.1s does not fit into drain.shutdown_timeout, 4s: a stop ends before its last packets have arrived"}},
+		{"a stop has just enough", routed(", leaving: {wait: 2s}"), nil},
+		{"and needs none where nothing is announced", "vips: [{addresses: [198.51.100.10], announce: local}]\nbgp: {leaving: {wait: 50s}}", nil},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			c, err := Parse("f", []byte(row.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(row.want, SettingWarnings(c)); diff != "" {
+				t.Errorf("want -, got +:\n%s", diff)
+			}
+		})
 	}
 }
