@@ -23,7 +23,9 @@ const (
 // Paths finds out whether others serve.
 type Paths interface {
 	// Prove asks for the group's service by the ways to the given routers, as a
-	// client elsewhere would. nil: a node other than this one served.
+	// client elsewhere would. nil: nodes other than this one served. Of a group that
+	// another daemon announces, whose routers are not known and may prefer this node
+	// still, it asks by the default route, and nil: another node served too.
 	Prove(ctx context.Context, v config.VIP, routers []netip.Addr) error
 }
 
@@ -48,16 +50,17 @@ type pathProof struct {
 }
 
 // beginPath looks for another path when routers have had the time to prefer it.
-// What another daemon announces can not be made worse, so there it can not be
-// told whose path a router would take.
+// What another daemon announces can not be made worse, so there is nothing to wait
+// for; where one node is elected, its advert is what is known of it.
 func (g *group) beginPath(now time.Time) {
 	g.path = pathProof{number: g.path.number + 1}
-	switch g.cfg.Announce {
-	case config.AnnounceBGP:
+	switch {
+	case g.cfg.Announce == config.AnnounceBGP:
 		g.path.askAt = now.Add(g.agent.config.BGP.Leaving.Wait)
-	case config.AnnounceLocal:
+	case g.everywhere():
+		g.path.askAt = now
+	case g.cfg.Announce == config.AnnounceLocal:
 		g.path.proved = true
-	case config.AnnounceL2:
 	}
 }
 

@@ -148,3 +148,40 @@ func TestADrainThatIsTooShortForItsRoutersSaysSo(t *testing.T) {
 			"apiserver: it was too early to look for another path: routers get bgp.leaving.wait, 500ms, to prefer one first; give the drain longer (--timeout, drain.timeout); this node serves on")
 	})
 }
+
+// Another daemon announces the VIP from every node; vipd asks whether one of the
+// others serves before it takes the address off.
+func TestADrainOfWhatAnotherDaemonAnnounces(t *testing.T) {
+	const local = "vips: [{name: apiserver, addresses: [198.51.100.10], announce: local, election: none}]"
+	rows := []struct {
+		name    string
+		other   error
+		request DrainRequest
+		want    DrainResult
+		last    string
+		holds   bool
+	}{
+		{"another node serves", nil, DrainRequest{}, DrainDone, "withdrawn; other nodes serve", false},
+		{"no other node does", errors.New("all came back"), DrainRequest{}, DrainNoSuccessor, "no other path to the VIP is known to work: all came back; this node serves on", true},
+		{"no other node does, and it must be", errors.New("all came back"), DrainRequest{Force: true}, DrainDone, "given up without another path", false},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			hushedBubble(t, func(t *testing.T, l *lan) {
+				n, f := l.routedAt(local)
+				f.setOther(row.other)
+				d := n.drain(row.request)
+				if got := d.result(); got != row.want {
+					t.Errorf("drain: %s, want %s", got, row.want)
+				}
+				if last := d.lines[len(d.lines)-1]; last.Message != row.last {
+					t.Errorf("told at last: %s", last.Message)
+				}
+				synctest.Wait()
+				if n.hasRouted() != row.holds {
+					t.Errorf("lo has %v", n.listed("lo"))
+				}
+			})
+		})
+	}
+}
