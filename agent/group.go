@@ -128,7 +128,7 @@ func (a *Agent) addGroup(now time.Time, v config.VIP) *group {
 		shown:    shown{state: StateInit, reason: election.Startup, since: now},
 	}
 	g.machine = g.newElector()
-	g.route.configure(a.config.BGP)
+	g.route.configure(now, a.config.BGP)
 	g.announcements = announcements{burst: v.GARP.Burst, refresh: v.GARP.Refresh}
 	g.fitness = newFitness(now, v)
 	g.route.judge(now, g.fitness.healthy())

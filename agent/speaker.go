@@ -257,13 +257,13 @@ func (a *Agent) tellNeighbor(was, is bgp.NeighborReport) {
 // reviseRoutes brings announcements in line with a new configuration. Files are
 // read anew. Neighbours that it has no more are kept for as long as routes depart:
 // they are to hear first that these are worse.
-func (a *Agent) reviseRoutes() {
+func (a *Agent) reviseRoutes(now time.Time) {
 	b := &a.announcing
 	b.generation++
 	b.stale = true
 	b.phrases = phrasesOf(a.config.BGP)
 	for _, g := range a.groups {
-		g.route.configure(a.config.BGP)
+		g.route.configure(now, a.config.BGP)
 	}
 	b.former = slices.DeleteFunc(slices.Clone(b.said.Neighbors), func(n bgp.Neighbor) bool {
 		return slices.ContainsFunc(a.config.BGP.Neighbors, func(c config.Neighbor) bool { return c.Address == n.Address })

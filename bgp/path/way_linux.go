@@ -57,6 +57,62 @@ func wayTo(router netip.Addr) (way, error) {
 	return way{link: link, source: source.Unmap()}, nil
 }
 
+// waysOut are those of the default routes for an address, each interface once.
+func waysOut(addr netip.Addr) ([]way, error) {
+	routes, err := defaultRoutes(addr.Is6())
+	if err != nil {
+		return nil, fmt.Errorf("find the way out to %s: %w", addr, err)
+	}
+	var indexes []int
+	for _, r := range routes {
+		indexes = append(indexes, r.LinkIndex)
+		for _, hop := range r.MultiPath {
+			indexes = append(indexes, hop.LinkIndex)
+		}
+	}
+	slices.Sort(indexes)
+	var all []way
+	for _, index := range slices.Compact(indexes) {
+		if index == 0 {
+			continue // a route of several hops has no interface of its own
+		}
+		link, err := netlink.LinkByIndex(index)
+		if err != nil {
+			return nil, fmt.Errorf("find the way out to %s: %w", addr, err)
+		}
+		all = append(all, way{link: link})
+	}
+	return all, nil
+}
+
+// defaultRoutes are those that the kernel takes, which have the least metric. There
+// is one at least.
+func defaultRoutes(ipv6 bool) ([]netlink.Route, error) {
+	family := unix.AF_INET
+	if ipv6 {
+		family = unix.AF_INET6
+	}
+	routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return nil, err
+	}
+	routes = slices.DeleteFunc(routes, func(r netlink.Route) bool { return !isDefault(r) })
+	if len(routes) == 0 {
+		return nil, errors.New("this host has no default route")
+	}
+	metric := func(x, y netlink.Route) int { return x.Priority - y.Priority }
+	least := slices.MinFunc(routes, metric)
+	return slices.DeleteFunc(routes, func(r netlink.Route) bool { return metric(r, least) > 0 }), nil
+}
+
+func isDefault(r netlink.Route) bool {
+	if r.Dst == nil {
+		return r.Type == unix.RTN_UNICAST
+	}
+	ones, _ := r.Dst.Mask.Size()
+	return r.Type == unix.RTN_UNICAST && ones == 0
+}
+
 // from is the address to ask for a VIP from: the way's own, or one of the VIP's
 // family on its interface.
 func (w way) from(vip netip.Addr, vips []netip.AddrPort) (netip.Addr, error) {
