@@ -177,6 +177,7 @@ func (p *applier) apply(ctx context.Context, g *group, o order) applied {
 func (p *applier) release(ctx context.Context, done applied, settled bool) applied {
 	o := done.order
 	if o.certain && !settled {
+		done.kept = true
 		return done
 	}
 	var err error

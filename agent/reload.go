@@ -56,6 +56,7 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 	keyed := a.config.AuthKeyFile != next.AuthKeyFile || a.config.Cluster != next.Cluster
 	a.config, a.drained = next, renamed(a.drained, diff)
 	a.watch()
+	a.etcd.Store(&next.Etcd)
 	a.reviseMembers()
 	a.reviseHello(now, keyed)
 	for _, name := range diff.Removed {
@@ -122,7 +123,9 @@ func place(c *config.Config, g *group) int {
 // changeGroup applies a change to a group that goes on. A group whose elector
 // changes starts anew.
 func (a *Agent) changeGroup(now time.Time, g *group, change config.GroupChange, v config.VIP) {
-	if change.Aspects.Has(config.AspectElector) {
+	// An owner in etcd stands under the group's name.
+	renamed := v.Election == config.ElectionEtcd && change.Aspects.Has(config.AspectName)
+	if change.Aspects.Has(config.AspectElector) || renamed {
 		a.removeGroup(now, g)
 		a.succeedInDrains(now, g, a.addGroup(now, v))
 		return
@@ -143,6 +146,9 @@ func (a *Agent) changeGroup(now time.Time, g *group, change config.GroupChange, 
 	}
 	if change.Aspects.Has(config.AspectPeers) {
 		g.followPeers()
+	}
+	if m := g.machine.lease; m != nil {
+		m.Revise(v.Etcd.TTL, v.Etcd.WithoutEtcd == config.WithoutEtcdKeep, v.Fence)
 	}
 	g.step(now, vrrp.Configure{Config: g.prepare()})
 	if g.link != nil {

@@ -70,6 +70,7 @@ func smallest() *Config {
 				Preempt:           PreemptBand,
 				Checksum:          ChecksumAuto,
 			},
+			Etcd:     Lease{TTL: 5 * time.Second, Bootstrap: BootstrapVRRP, WithoutEtcd: WithoutEtcdRelease},
 			GARP:     GARP{Burst: 5, Refresh: time.Minute},
 			Handover: Handover{Preserve: true, Grace: 10 * time.Minute},
 			Health:   []Check{apiserverCheck()},
@@ -455,9 +456,9 @@ vips: [{addresses: [192.0.2.10]}]`, []string{
 			`f:4: hello.peers[0]: 192.0.2.10 is a VIP; write the node's own address`,
 			`f:4: hello.peers[2]: 192.0.2.11 is in the list twice`,
 		}},
-		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: rip\n  election: etcd\n", []string{
+		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: rip\n  election: raft\n", []string{
 			"f:3: vips[0].announce: rip is unknown; use l2, bgp or local",
-			"f:4: vips[0].election: etcd is not supported by this version; use vrrp or none",
+			"f:4: vips[0].election: raft is unknown; use vrrp, etcd or none",
 		}},
 		{"fences", "vips: [{addresses: [192.0.2.10], fence: 1500ms}, {addresses: [192.0.2.11], fence: 500ms}, {addresses: [192.0.2.12], fence: 1h}, {addresses: [192.0.2.13], fence: 3}]\n", []string{
 			"f:1: vips[0].fence: 1500ms is not a multiple of 1s; use 0s, or 1s to 1m in steps of 1s",
