@@ -27,6 +27,10 @@ type lan struct {
 	hidden func(from, to *host) bool
 	// lives counts lives of daemons, for what each draws at random.
 	lives uint64
+	// tardy is how late kernels take off what has had its time.
+	tardy time.Duration
+	// sole: an address is never to be answered for by two hosts.
+	sole bool
 	// part is the part of a partitioned segment that a host is in; the client is
 	// in part 0.
 	part map[*host]int
@@ -67,6 +71,7 @@ func newLAN(t *testing.T) *lan {
 func (l *lan) note(who *host, format string, args ...any) {
 	l.journal = append(l.journal, happening{at: time.Now(), who: who.name, what: fmt.Sprintf(format, args...)})
 	l.trace()
+	l.lookForTwo()
 	for addr, h := range l.cache {
 		s, ok := l.served[addr]
 		if !ok {
@@ -82,6 +87,23 @@ func (l *lan) note(who *host, format string, args ...any) {
 			s.outages = append(s.outages, lasted)
 		}
 		s.works, s.since = works, time.Now()
+	}
+}
+
+// lookForTwo fails the test if two hosts answer for the VIP and must not, cut off
+// or not. The lock is held.
+func (l *lan) lookForTwo() {
+	if !l.sole {
+		return
+	}
+	var names []string
+	for _, h := range l.hosts {
+		if h.answers(netip.MustParseAddr(theVIP)) {
+			names = append(names, h.name)
+		}
+	}
+	if len(names) > 1 {
+		l.t.Errorf("%v: %v answer for the VIP at one time", time.Now().Format("15:04:05.000"), names)
 	}
 }
 
