@@ -18,6 +18,8 @@ type HelloStatus struct {
 	Error string `json:"error"`
 	// Namesake: another node has this node's name.
 	Namesake bool `json:"namesake"`
+	// Discarded counts hellos of which nothing was believed, by reason.
+	Discarded map[string]uint64 `json:"discarded,omitempty"`
 }
 
 // PeerStatus is another vipd node as its hellos show it.
@@ -79,6 +81,9 @@ func (a *Agent) helloStatus(now time.Time) HelloStatus {
 	}
 	if s.Error == "" && c.keyFault != "" {
 		s.Error = "auth_key_file: " + c.keyFault
+	}
+	if discarded := a.loop.HellosDiscarded.Load(); discarded != nil {
+		s.Discarded = *discarded
 	}
 	return s
 }

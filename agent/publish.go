@@ -152,6 +152,7 @@ func (a *Agent) status(now time.Time) Status {
 	}
 	s.Hello, s.Peers = a.helloStatus(now), a.peerStatuses(now)
 	s.BGP = a.bgpStatus()
+	s.Loop = a.loop.status()
 	var since time.Time
 	if since, s.Drained = a.drainedSince(); s.Drained {
 		s.DrainedSince = since.UTC().Format(time.RFC3339)

@@ -116,7 +116,7 @@ func TestStatusOfAnOwnerAndABackup(t *testing.T) {
 		l.able.Missing = "nftables"
 		a, b := l.pair(apiserver)
 		b.ail("apiserver", counter.Result{Ready: counter.OK, Live: counter.OK})
-		common := Status{Schema: Schema, Version: "test", PID: 1, Config: "vipd.yaml", Hello: HelloStatus{Enabled: true}, Peers: []PeerStatus{}, BGP: BGPStatus{Speaker: "off", Neighbors: []NeighborStatus{}}}
+		common := Status{Schema: Schema, Version: "test", PID: 1, Config: "vipd.yaml", Hello: HelloStatus{Enabled: true}, Peers: []PeerStatus{}, BGP: BGPStatus{Speaker: "off", Neighbors: []NeighborStatus{}}, Loop: LoopStatus{LagSeconds99: 0.0001}}
 		vip := VIPStatus{
 			Name: "apiserver", Addresses: both[:1], Port: 6443, Interface: "eth0", Announce: "l2",
 			Owner: "192.0.2.11", Healthy: true,

@@ -30,6 +30,8 @@ type Status struct {
 	Peers []PeerStatus `json:"peers"`
 	// BGP is empty of neighbours where none are configured.
 	BGP BGPStatus `json:"bgp"`
+	// Loop is how punctual the daemon is.
+	Loop LoopStatus `json:"loop"`
 }
 
 // State is a VIP group's state on this node.

@@ -121,6 +121,17 @@ func Warnings(c *Config, host []Interface) []string {
 	return append(all, bgpWarnings(c)...)
 }
 
+// SettingWarnings are those of [Warnings] that no host changes.
+func SettingWarnings(c *Config) []string {
+	var all []string
+	for i, v := range c.VIPs {
+		for _, w := range settingWarnings(v) {
+			all = append(all, element("vips", i)+"."+w)
+		}
+	}
+	return append(all, bgpWarnings(c)...)
+}
+
 func linkWarnings(v VIP, host []Interface) []string {
 	var all []string
 	named := func(name string) int {

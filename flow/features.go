@@ -46,7 +46,7 @@ type Features struct{ Missing []Missing }
 // Handover tells whether open connections can be kept for a family.
 func (f Features) Handover(family Family) bool {
 	for _, m := range f.Missing {
-		if m.Feature.needed() && (m.Family == family || m.Family == Both) {
+		if m.Feature.Needed() && (m.Family == family || m.Family == Both) {
 			return false
 		}
 	}
@@ -88,8 +88,8 @@ func (f Features) misses(wanted Feature) bool {
 	return false
 }
 
-// needed tells whether no connection can be kept without it.
-func (f Feature) needed() bool {
+// Needed tells whether no connection can be kept without it.
+func (f Feature) Needed() bool {
 	return f != FibMatch && f != SocketDestroy && f != TableOwner
 }
 

@@ -22,6 +22,10 @@ const (
 	exitReset exit = 4
 	// exitNotRunning: no daemon answers.
 	exitNotRunning exit = 5
+
+	// exitWarnings and exitErrors: what doctor found at the worst.
+	exitWarnings exit = 1
+	exitErrors   exit = 3
 )
 
 // exits lists the exit codes of each command, for its help and the tests.
@@ -34,6 +38,7 @@ func exits() map[string][]exit {
 		"drain":      {exitDone, exitFailed, exitUsage, exitNoSuccessor, exitReset, exitNotRunning},
 		"undrain":    {exitDone, exitFailed, exitUsage, exitNotRunning},
 		"reload":     {exitDone, exitFailed, exitUsage, exitNotRunning},
+		"doctor":     {exitDone, exitWarnings, exitUsage, exitErrors},
 		"release":    {exitDone, exitFailed, exitUsage},
 		"init":       {exitDone, exitFailed, exitUsage},
 		"kubeadm":    {exitDone, exitUsage},

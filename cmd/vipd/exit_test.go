@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -8,13 +9,16 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control/controltest"
+	"github.com/vipd/vipd/doctor"
 )
 
 // TestExitCodes is the table of docs/commands.md. In args, CONFIG is a good
 // configuration file, BAD one with a mistake, WEAK one whose key file holds no
-// good key, NONE one that does not exist, KEEPALIVED a keepalived.conf,
+// good key, WARNED one that gives up a guarantee, NONE one that does not exist, KEEPALIVED a keepalived.conf,
 // SOCKET the socket of a daemon, and DEAD a socket without one.
 func TestExitCodes(t *testing.T) {
 	successor := func(a *controltest.Agent) { a.SetSuccessor("192.0.2.12") }
@@ -103,6 +107,12 @@ func TestExitCodes(t *testing.T) {
 		{"init with a VIP of another network", nil, "init --vip 198.51.100.10", exitFailed, "no interface of this host has a subnet with 198.51.100.10"},
 		{"init with this node's own address", nil, "init --vip 192.0.2.11", exitFailed, "this node's own address on eth0"},
 
+		{"doctor with a listening time of nothing", nil, "doctor --listen 0s", exitUsage, "--listen: 0s"},
+		{"doctor where nothing is wrong", nil, "doctor --config CONFIG", exitDone, ""},
+		{"doctor where nothing is wrong, as JSON", nil, "doctor --json --config CONFIG", exitDone, ""},
+		{"doctor where a guarantee is lost", nil, "doctor --config WARNED", exitWarnings, ""},
+		{"doctor where something is wrong", nil, "doctor --config BAD", exitErrors, ""},
+
 		{"kubeadm", nil, "kubeadm --config CONFIG", exitDone, ""},
 		{"kubeadm with a bad file", nil, "kubeadm --config BAD", exitUsage, "BAD:2: nodes: "},
 		{"kubeadm with an unknown VIP", nil, "kubeadm --vip nothing --config CONFIG", exitUsage, "no VIP nothing; it has vip1"},
@@ -120,6 +130,7 @@ func TestExitCodes(t *testing.T) {
 			r := newRun(t)
 			r.openHolder = func() (holder, error) { return &host{}, nil }
 			r.openRules = func(string) (remover, error) { return &rules{}, nil }
+			r.look = func(context.Context, time.Duration) *doctor.Facts { return seen(r.configPath) }
 			agent := controltest.New(owner())
 			if test.daemon != nil {
 				test.daemon(agent)
@@ -128,8 +139,9 @@ func TestExitCodes(t *testing.T) {
 			bad := file(t, "vips: [{addresses: [192.0.2.10]}]\nnodes: cp1\n")
 			key := file(t, "too short\n")
 			weak := file(t, "auth_key_file: "+key+"\nvips: [{addresses: [192.0.2.10]}]\n")
+			warned := file(t, "vips: [{addresses: [192.0.2.10], fence: 0s}]\n")
 			other := file(t, "vrrp_instance a {\n interface eth0\n virtual_router_id 5\n priority 200\n virtual_ipaddress { 192.0.2.10 }\n}\n")
-			places := strings.NewReplacer("KEEPALIVED", other, "CONFIG", good, "BAD", bad, "WEAK", weak, "NONE", filepath.Join(t.TempDir(), "none.yaml"),
+			places := strings.NewReplacer("KEEPALIVED", other, "CONFIG", good, "BAD", bad, "WEAK", weak, "WARNED", warned, "NONE", filepath.Join(t.TempDir(), "none.yaml"),
 				"SOCKET", controltest.Serve(t, agent), "DEAD", filepath.Join(t.TempDir(), "dead.sock"))
 			var args []string
 			for _, arg := range strings.Fields(test.args) {
@@ -142,7 +154,7 @@ func TestExitCodes(t *testing.T) {
 			if want := places.Replace(test.text); !strings.Contains(r.err.String(), want) {
 				t.Errorf("stderr does not say %q:\n%s", want, &r.err)
 			}
-			if test.want != exitDone && test.want != exitNoSuccessor && test.want != exitReset && r.err.Len() == 0 {
+			if test.want != exitDone && test.want != exitNoSuccessor && test.want != exitReset && r.err.Len()+r.out.Len() == 0 {
 				t.Error("it failed without a word")
 			}
 			if len(args) > 0 {
@@ -168,4 +180,16 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("%s exits with %s, which is not documented", name, code)
 		}
 	}
+}
+
+// seen is a host on which nothing is wrong but the configuration, if that is.
+func seen(path string) *doctor.Facts {
+	f := &doctor.Facts{Path: path, Now: noon()}
+	c, err := config.Load(path)
+	if err != nil {
+		f.Problems = []string{err.Error()}
+		return f
+	}
+	f.Config, f.Warnings = c, config.SettingWarnings(c)
+	return f
 }

@@ -72,7 +72,7 @@ func (g *globals) init(f initFlags) error {
 	if err := writeConfig(g.configPath, plan.File, f.force); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(g.stdout, "Wrote %s. Next: 'vipd check', 'systemctl enable --now vipd', and on the first node\n"+
+	_, err = fmt.Fprintf(g.stdout, "Wrote %s. Next: 'vipd doctor', 'systemctl enable --now vipd', and on the first node\n"+
 		"'kubeadm init --control-plane-endpoint %s' ('vipd kubeadm' prints it as a file).\n", g.configPath, plan.Endpoint)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control"
+	"github.com/vipd/vipd/doctor"
 )
 
 const (
@@ -40,16 +41,20 @@ type globals struct {
 	// openRules opens what takes rules off this host; memory is where changed
 	// settings of interfaces are remembered.
 	openRules func(memory string) (remover, error)
+	// look gathers what doctor judges.
+	look func(ctx context.Context, listen time.Duration) *doctor.Facts
 
 	// started: the command line was understood and its command runs.
 	started bool
 }
 
 func newGlobals(stdout, stderr io.Writer) *globals {
-	return &globals{
+	g := &globals{
 		stdout: stdout, stderr: stderr, now: time.Now, zone: time.Local,
 		interfaces: hostInterfaces, defaultRoute: defaultRoute, openHolder: openHolder, openRules: openRules,
 	}
+	g.look = g.lookAtHost
+	return g
 }
 
 // execute runs the command in args and returns its exit code, having told the
@@ -95,7 +100,7 @@ func newRootCommand(g *globals) *cobra.Command {
 		"control socket of the daemon (default: control.socket of the configuration, else "+defaultSocket+")")
 	root.AddCommand(
 		newRunCommand(g), newCheckCommand(g), newStatusCommand(g), newHistoryCommand(g), newDrainCommand(g),
-		newUndrainCommand(g), newReloadCommand(g), newReleaseCommand(g),
+		newUndrainCommand(g), newReloadCommand(g), newReleaseCommand(g), newDoctorCommand(g),
 		newInitCommand(g), newKubeadmCommand(g), newImportCommand(g), newSpeakerCommand(g), newVersionCommand(g), newCompletionCommand(g),
 	)
 	// Cobra's own takes any word for a shell and exits with 0.

@@ -35,7 +35,9 @@ func layers() []layer {
 	surface := []string{"control", "metrics", "readiness"}
 	// files are written for operators.
 	files := []string{"internal/setup", "internal/keepalived"}
-	all := slices.Concat(pure, edges, core, surface, files)
+	// judges decide of what edges see; looks are the edges' edge: they gather it.
+	judges, looks := []string{"doctor"}, []string{"doctor/survey"}
+	all := slices.Concat(pure, edges, core, surface, files, judges, looks)
 	return []layer{
 		{packages: []string{"election", "health/counter", "peer", "bgp", "bgp/bfd"}},
 		{packages: []string{"config"}, uses: []string{"bgp"}},
@@ -46,6 +48,8 @@ func layers() []layer {
 		{packages: edges, uses: slices.Concat(pure, below)},
 		{packages: core, uses: pure},
 		{packages: surface, uses: slices.Concat(pure, core, below)},
+		{packages: judges, uses: slices.Concat(pure, []string{"agent"})},
+		{packages: looks, uses: slices.Concat(pure, edges, core, surface, judges)},
 		{packages: []string{"cmd/vipd"}, uses: slices.Concat(all, below)},
 	}
 }

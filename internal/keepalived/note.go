@@ -32,7 +32,7 @@ func reason(keyword string) string {
 	for _, r := range []struct{ prefix, text string }{
 		{"notify_fifo", "'vipd status --watch --json' writes each change as a line"},
 		{"notification_email", "vipd sends no mail; its metrics are to alert on"},
-		{"notify", "vipd calls no script of keepalived's; 'vipd status --watch --json' writes each change as a line"},
+		{"notify", "vips[].notify runs one command for all changes, which learns by VIPD_STATE what happened; it gets no arguments of keepalived's and no capabilities"},
 		{"smtp_", "vipd sends no mail; its metrics are to alert on"},
 		{"garp_", "vipd announces by the defaults of vips[].garp"},
 		{"vrrp_garp_", "vipd announces by the defaults of vips[].garp"},

@@ -1,0 +1,92 @@
+package survey
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/vipd/vipd/doctor"
+	"github.com/vipd/vipd/vip"
+)
+
+// listLinks lists the interfaces as they are now.
+func (s *survey) listLinks(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var all []vip.Interface
+	err := vip.Watch(ctx, func(ev vip.Event) {
+		switch ev := ev.(type) {
+		case vip.InterfaceChanged:
+			if ctx.Err() == nil {
+				all = append(all, ev.Interface)
+			}
+		case vip.Synced:
+			cancel()
+		}
+	})
+	if err != nil {
+		s.facts.Links = doctor.Unknown[[]doctor.Link](err.Error())
+		return
+	}
+	s.links = map[string]int{}
+	found := make([]doctor.Link, 0, len(all))
+	for _, i := range all {
+		s.links[i.Name] = i.Index
+		l := doctor.Link{Name: i.Name, Up: i.Up}
+		for _, a := range i.Addrs {
+			l.Addresses = append(l.Addresses, doctor.Address{Prefix: a.Prefix, Finite: a.Finite})
+		}
+		found = append(found, l)
+	}
+	s.facts.Links = doctor.Known(found)
+}
+
+// readSettings reads the settings of the groups' interfaces.
+func (s *survey) readSettings() doctor.Fact[map[string]doctor.Settings] {
+	all := map[string]doctor.Settings{}
+	for _, g := range s.facts.Groups {
+		if _, there := s.links[g.Link]; !there {
+			continue
+		}
+		settings, err := s.root.settings(g.Link)
+		if err != nil {
+			return doctor.Unknown[map[string]doctor.Settings](err.Error())
+		}
+		all[g.Link] = settings
+	}
+	return doctor.Known(all)
+}
+
+// settings reads those of one interface.
+func (r root) settings(link string) (doctor.Settings, error) {
+	var s doctor.Settings
+	for _, v := range []struct {
+		name string
+		into *int
+	}{{"arp_ignore", &s.ARPIgnore}, {"rp_filter", &s.RPFilter}} {
+		for _, of := range []string{"all", link} {
+			n, err := r.number("/proc/sys/net/ipv4/conf/" + of + "/" + v.name)
+			if err != nil {
+				return s, err
+			}
+			*v.into = max(*v.into, n)
+		}
+	}
+	// Without IPv6 in the kernel there is no such file.
+	s.IPv6Off = strings.TrimSpace(r.read("/proc/sys/net/ipv6/conf/"+link+"/disable_ipv6")) != "0"
+	return s, nil
+}
+
+func (r root) number(name string) (int, error) {
+	text, err := os.ReadFile(r.path(name))
+	if err != nil {
+		return 0, fmt.Errorf("read setting: %w", err)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, fmt.Errorf("read setting %s: %w", name, err)
+	}
+	return n, nil
+}

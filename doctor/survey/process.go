@@ -1,0 +1,105 @@
+package survey
+
+import (
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vipd/vipd/doctor"
+)
+
+// process is a program that runs in this network namespace.
+type process struct {
+	root root
+	pid  int
+	name string
+	args []string
+}
+
+// processes lists the programs of this network namespace: what runs in another
+// has addresses and ports of its own.
+func (r root) processes() []process {
+	here := r.namespace("self")
+	dirs := r.glob("/proc/[0-9]*")
+	all := make([]process, 0, len(dirs))
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(path.Base(dir))
+		if err != nil {
+			continue
+		}
+		args := strings.Split(strings.TrimRight(r.read(dir+"/cmdline"), "\x00"), "\x00")
+		if args[0] == "" || r.namespace(strconv.Itoa(pid)) != here {
+			continue
+		}
+		all = append(all, process{root: r, pid: pid, name: path.Base(args[0]), args: args[1:]})
+	}
+	return all
+}
+
+// namespace names the network namespace of a process; empty: it may not be seen.
+func (r root) namespace(pid string) string {
+	name, err := os.Readlink(r.path("/proc/" + pid + "/ns/net"))
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+func (p process) where() string { return p.name + " (pid " + strconv.Itoa(p.pid) + ")" }
+
+func (p process) program() doctor.Program { return doctor.Program{Name: p.name, PID: p.pid} }
+
+// variable is a variable of the process's environment; it may be seen by root
+// only.
+func (p process) variable(name string) (value string, ok bool) {
+	for _, v := range strings.Split(p.root.read("/proc/"+strconv.Itoa(p.pid)+"/environ"), "\x00") {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// parent is the process's; 0: it is not known.
+func (p process) parent() int {
+	// The name before may hold anything, also brackets (proc(5), /proc/PID/stat).
+	_, rest := cutLast(p.root.read("/proc/"+strconv.Itoa(p.pid)+"/stat"), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 2 {
+		return 0
+	}
+	ppid, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0
+	}
+	return ppid
+}
+
+// cutLast parts a text at the last of its separators.
+func cutLast(text, sep string) (before, after string) {
+	i := strings.LastIndex(text, sep)
+	if i < 0 {
+		return text, ""
+	}
+	return text[:i], text[i+len(sep):]
+}
+
+// flagValue is the value of a flag, written --name value or --name=value, with one
+// dash or two.
+func flagValue(args []string, names ...string) (value string, ok bool) {
+	for i, arg := range args {
+		name, value, joined := strings.Cut(arg, "=")
+		if !slices.Contains(names, name) {
+			continue
+		}
+		if joined {
+			return value, true
+		}
+		if i+1 < len(args) {
+			return args[i+1], true
+		}
+	}
+	return "", false
+}
