@@ -229,7 +229,9 @@ func (g *group) heedOff(now time.Time, done applied) {
 	}
 	switch {
 	case done.kept && g.muted():
-		g.send(now, order{rules: g.carry(now), certain: true})
+		// Once more, and then without: a node that cannot keep its connections is
+		// to be left all the same.
+		g.send(now, order{rules: g.agent.carrier.set(g, g.handover.told)})
 		g.awaitOff()
 	case !done.kept && done.err == nil:
 		l.off = true

@@ -212,8 +212,8 @@ func TestUnhealthyHolderKeepsTheLeaseAmongUnhealthy(t *testing.T) {
 		all := e.seat(byLease, 11, 12, 13)
 		for _, v := range []*voter{all[2], all[1], all[0]} {
 			v.die()
+			time.Sleep(time.Minute)
 		}
-		time.Sleep(time.Minute)
 		if !all[0].seated() {
 			t.Errorf("held by %v", e.holders(theVIP))
 		}
@@ -427,6 +427,7 @@ func TestAJoinerWithoutEtcdStaysOff(t *testing.T) {
 		joiner.awaitReady()
 		// Neither a worse owner nor one that drains is displaced by it.
 		all[1].die()
+		time.Sleep(time.Minute)
 		all[0].die()
 		time.Sleep(time.Minute)
 		if !all[0].seated() {
