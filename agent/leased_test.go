@@ -189,6 +189,18 @@ func TestLeaseMovesWithoutLoss(t *testing.T) {
 	}
 }
 
+// A kernel that takes no shadow is asked twice, and not as fast as it answers.
+func TestAHolderThatCannotKeepItsConnectionsLeavesAllTheSame(t *testing.T) {
+	leaseBubble(t, func(t *testing.T, e *electorate) {
+		all := e.seat(byLease, 11, 12)
+		all[0].set(func(h *host) { h.flows.shadeless = errors.New("no memory") })
+		if got := all[0].drain(DrainRequest{}).result(); got != DrainDone {
+			t.Errorf("the drain ended with %s", got)
+		}
+		all[1].awaitSeated()
+	})
+}
+
 func TestDrainOfALeaseNeedsAHealthyCandidate(t *testing.T) {
 	leaseBubble(t, func(t *testing.T, e *electorate) {
 		all := e.seat(byLease, 11, 12)

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vipd/vipd/election"
@@ -103,8 +104,10 @@ type Machine struct {
 	renewAt, writeAt  time.Time
 	// unsure: a change of the owner key may come about, now or later.
 	unsure bool
-	// stood is this node's candidacy as it was written.
+	// stood is this node's candidacy as it was written; its revision is known when a
+	// View had it. shown is the owner key of the last View.
 	stood Candidate
+	shown Owner
 
 	deadline time.Time
 	advert   vrrp.SendAdvert
@@ -246,8 +249,27 @@ func (m *Machine) view(now time.Time, v View) {
 		return
 	}
 	m.viewed, m.candidates, m.terms = v.Revision, v.Candidates, max(m.terms, v.Term)
+	m.lookForHands(now, v)
 	m.setOwner(now, v.Revision, v.Owner)
 	m.reached, m.seen = true, true
+}
+
+// lookForHands looks for keys that somebody deleted by hand. They say nothing of
+// the lease that they were bound to: who held by it may hold on until it ends.
+func (m *Machine) lookForHands(now time.Time, v View) {
+	for _, c := range v.Candidates {
+		if v.Owner.Lease == 0 && c.Lease == m.shown.Lease && c.Band > election.Draining {
+			m.doubt(now)
+		}
+	}
+	m.shown = v.Owner
+	own := slices.IndexFunc(v.Candidates, func(c Candidate) bool { return c.Node == m.cfg.Node && c.Lease == m.session.id })
+	if own < 0 && m.stood.Revision != 0 && m.stood.Lease == m.session.id && m.session.valid(now) {
+		m.doubt(now)
+		m.stood = Candidate{}
+	} else if own >= 0 && m.stood.Record == v.Candidates[own].Record {
+		m.stood.Revision = v.Candidates[own].Revision
+	}
 }
 
 // noteEpoch tells whether something is about the store as it is now. Another
@@ -257,7 +279,7 @@ func (m *Machine) noteEpoch(now time.Time, epoch uint64) bool {
 	if epoch > m.epoch && m.seen {
 		m.doubt(now)
 		m.session, m.stood = session{}, Candidate{}
-		m.revision, m.viewed, m.owner, m.candidates, m.terms = 0, 0, Owner{}, nil, 0
+		m.revision, m.viewed, m.owner, m.shown, m.candidates, m.terms = 0, 0, Owner{}, Owner{}, nil, 0
 		m.renewAt = now
 	}
 	m.epoch = max(m.epoch, epoch)

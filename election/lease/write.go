@@ -51,7 +51,9 @@ func (m *Machine) wanted(now time.Time) (o Order, wanted bool) {
 	case m.state == vrrp.Listening:
 		return o, false
 	case m.mine() && !m.holding() && !m.bootstraps && m.resigns && m.isOff(now):
-		return Order{Kind: Resign, Lease: m.session.id, Seen: m.owner.Revision}, true
+		self := m.self()
+		self.Band = min(self.Band, election.Draining)
+		return Order{Kind: Resign, Lease: m.session.id, Seen: m.owner.Revision, Self: self}, true
 	case m.mine() && !m.holding() && m.unsure && !m.resigns && m.state == vrrp.Backup && m.session.valid(now):
 		return m.take(m.owner.Revision, m.owner.Reason), true
 	case m.mayTake(now):
@@ -125,6 +127,8 @@ func (m *Machine) mayTake(now time.Time) bool {
 	switch {
 	case !m.session.valid(now), m.resigns:
 		return false
+	case !former && m.shown.Lease != 0:
+		return false // a View is to tell why it is free
 	case m.bootstraps:
 		return m.wire.Owns()
 	case m.state == vrrp.Active: // without etcd it kept the VIP
@@ -175,7 +179,7 @@ func (m *Machine) written(now time.Time, a Answer) {
 		return
 	}
 	switch a.Kind {
-	case Stand:
+	case Stand, Resign:
 		if a.Done {
 			m.stood = Candidate{Record: m.change.Self, Lease: m.change.Lease}
 		}
@@ -188,7 +192,7 @@ func (m *Machine) written(now time.Time, a Answer) {
 		if !a.Done && !m.bootstraps {
 			m.writeAt = now.Add(retryPause)
 		}
-	case Resign, Leave, Renew:
+	case Leave, Renew:
 	}
 }
 

@@ -94,13 +94,14 @@ func (l *Leases) Call(ctx context.Context, g Group, o lease.Order) lease.Answer 
 		err = l.stand(ctx, g, o, before, &a)
 	case lease.Take:
 		put := clientv3.OpPut(g.owner(), valueOfOwner(o.Owner).String(), clientv3.WithLease(clientv3.LeaseID(o.Lease)))
-		err = l.change(ctx, g, o, before, &a, put)
+		err = l.change(ctx, g, o, before, &a, []clientv3.Op{put, remembered(g, o)})
 	case lease.Pass:
 		put := clientv3.OpPut(g.owner(), valueOfOwner(o.Owner).String(), clientv3.WithLease(clientv3.LeaseID(o.To.Lease)))
 		same := clientv3.Compare(clientv3.ModRevision(g.candidate(o.To.Node)), "=", o.To.Revision)
-		err = l.change(ctx, g, o, before, &a, put, same)
+		err = l.change(ctx, g, o, before, &a, []clientv3.Op{put, remembered(g, o)}, same)
 	case lease.Resign:
-		err = l.change(ctx, g, o, before, &a, clientv3.OpDelete(g.owner()))
+		stand := clientv3.OpPut(g.candidate(o.Self.Node), valueOf(o.Self).String(), clientv3.WithLease(clientv3.LeaseID(o.Lease)))
+		err = l.change(ctx, g, o, before, &a, []clientv3.Op{clientv3.OpDelete(g.owner()), stand})
 	case lease.Leave:
 		_, err = l.present().etcd.Revoke(ctx, clientv3.LeaseID(o.Lease))
 		a.Done = err == nil
@@ -172,12 +173,8 @@ func (l *Leases) stand(ctx context.Context, g Group, o lease.Order, before mark,
 }
 
 // change changes the owner key if it is as the order says.
-func (l *Leases) change(ctx context.Context, g Group, o lease.Order, before mark, a *lease.Answer, do clientv3.Op, also ...clientv3.Cmp) error {
+func (l *Leases) change(ctx context.Context, g Group, o lease.Order, before mark, a *lease.Answer, then []clientv3.Op, also ...clientv3.Cmp) error {
 	unchanged := append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(g.owner()), "=", o.Seen)}, also...)
-	then := []clientv3.Op{do}
-	if o.Kind != lease.Resign {
-		then = append(then, clientv3.OpPut(g.history(o.Owner.Term), valueOfOwner(o.Owner).String()))
-	}
 	answer, err := l.present().etcd.Txn(ctx).If(unchanged...).Then(then...).Else(clientv3.OpGet(g.owner())).Commit()
 	if err != nil {
 		return err
@@ -196,6 +193,11 @@ func (l *Leases) change(ctx context.Context, g Group, o lease.Order, before mark
 		a.Owner.Lease, a.Owner.Revision = o.Lease, a.Revision
 	}
 	return nil
+}
+
+// remembered writes the new owner into the group's history.
+func remembered(g Group, o lease.Order) clientv3.Op {
+	return clientv3.OpPut(g.history(o.Owner.Term), valueOfOwner(o.Owner).String())
 }
 
 const (

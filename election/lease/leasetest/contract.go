@@ -245,17 +245,18 @@ func (c *contract) resigned() {
 	id := c.grant()
 	first := c.take(id, 0, 1)
 	second := c.take(id, first.Owner.Revision, 1)
-	late := c.call(lease.Order{Kind: lease.Resign, Lease: id, Seen: first.Owner.Revision})
+	late := c.call(lease.Order{Kind: lease.Resign, Lease: id, Seen: first.Owner.Revision, Self: record("cp1")})
 	if late.Done {
 		c.t.Error("resigned by a former revision")
 	}
 	c.is(late.Owner, second.Owner)
-	if a := c.call(lease.Order{Kind: lease.Resign, Lease: id, Seen: second.Owner.Revision}); !a.Done || a.Owner.Lease != 0 {
+	if a := c.call(lease.Order{Kind: lease.Resign, Lease: id, Seen: second.Owner.Revision, Self: record("cp1")}); !a.Done || a.Owner.Lease != 0 {
 		c.t.Errorf("%+v", a)
 	}
 	if a := c.call(lease.Order{Kind: lease.Renew, Lease: id}); a.Lost || a.Owner.Lease != 0 {
 		c.t.Errorf("afterwards: %+v", a)
 	}
+	c.look(func(v lease.View) bool { return find(v, "cp1").Record == record("cp1") && v.Owner.Lease == 0 })
 }
 
 func (c *contract) left() {
@@ -301,7 +302,7 @@ func (c *contract) lost() {
 func (c *contract) terms() {
 	id := c.grant()
 	a := c.take(id, 0, 41)
-	c.call(lease.Order{Kind: lease.Resign, Lease: id, Seen: a.Owner.Revision})
+	c.call(lease.Order{Kind: lease.Resign, Lease: id, Seen: a.Owner.Revision, Self: record("cp1")})
 	if v := c.look(func(v lease.View) bool { return v.Owner.Lease == 0 }); v.Term != 41 {
 		c.t.Errorf("the term is %d", v.Term)
 	}

@@ -128,9 +128,13 @@ func (s *Store) carryOut(o lease.Order, a *lease.Answer) {
 			s.write(o, o.To.Lease, s.nodes[o.To.Node].Revision == o.To.Revision, a)
 		}
 	case lease.Resign:
+		if a.Lost = s.leases[o.Lease] == nil; a.Lost {
+			return
+		}
 		if a.Done = s.owner.Revision == o.Seen; a.Done {
 			s.owner = lease.Owner{}
 			s.change()
+			s.nodes[o.Self.Node] = lease.Candidate{Record: o.Self, Lease: o.Lease, Revision: s.revision}
 		}
 		a.Revision, a.Owner = s.revision, s.owner
 	case lease.Leave:
