@@ -33,42 +33,60 @@ func (s *simStore) restore(c copyOf) {
 	s.world.say("store: restored; %s owns by %d", s.owner.Node, s.owner.Lease)
 }
 
-// trouble makes one thing worse, or better again.
+// trouble is something bad that happens to one node, mostly to the owner, or to the
+// store, for some time.
 func (w *world) trouble(backup copyOf) {
 	n := w.nodes[w.rand.IntN(len(w.nodes))]
-	switch w.rand.IntN(12) {
-	case 0, 1:
-		n.cut = !n.cut
-		w.say("%s is cut from the store: %v", n.name, n.cut)
-	case 2:
-		w.freeze(n)
+	for _, o := range w.nodes {
+		if o.up && o.machine.Owns() && w.chance(60) {
+			n = o
+		}
+	}
+	lasts := w.upTo(time.Second)
+	if w.chance(50) {
+		lasts = w.upTo(3 * simTTL)
+	}
+	switch w.rand.IntN(13) {
+	case 0:
+		w.during(lasts, n, "is cut from the store", &n.cut)
+	case 1, 2:
+		w.during(lasts, n, "is slow", &n.slow)
 	case 3:
-		n.slow = !n.slow
-		w.say("%s is slow: %v", n.name, n.slow)
+		w.during(lasts, n, "is cut from the segment", &n.wires)
 	case 4:
-		n.healthy = !n.healthy
-		n.hear(vrrp.Health{Healthy: n.healthy})
+		w.during(lasts/2, n, "finds the store down", &w.store.down)
 	case 5, 6:
-		n.duty = vrrp.Duty(w.rand.IntN(3))
-		n.hear(vrrp.SetDuty{Duty: n.duty, Reason: election.Drain})
+		w.freeze(n, lasts)
 	case 7:
-		w.cable(n)
-	case 8:
-		w.end(n)
-	case 9:
-		n.wires = !n.wires
-		w.say("%s hears and is heard on the segment: %v", n.name, !n.wires)
+		n.hear(vrrp.LinkDown{Reason: election.NoCarrier})
+		w.after(lasts/4, n, n.life, func() { n.step(vrrp.LinkUp{Own: n.addr}) })
+	case 8, 9:
+		n.healthy = false
+		n.hear(vrrp.Health{})
+		w.after(lasts, nil, 0, func() { n.healthy = true; n.hear(vrrp.Health{Healthy: true}) })
 	case 10:
-		w.store.down = !w.store.down
-		w.say("the store is down: %v", w.store.down)
+		n.duty = vrrp.Duty(1 + w.rand.IntN(2))
+		n.hear(vrrp.SetDuty{Duty: n.duty, Reason: election.Drain})
+		w.after(lasts, nil, 0, func() { n.duty = vrrp.Serve; n.hear(vrrp.SetDuty{Reason: election.Undrain}) })
 	case 11:
+		w.end(n, lasts/4)
+	case 12:
 		switch w.rand.IntN(4) {
 		case 0:
 			w.store.restore(backup)
 		case 1:
 			w.deleteByHand()
+		case 2:
+			n.hear(vrrp.Abandon{Reason: election.Forced})
 		}
 	}
+}
+
+// during makes something so for some time.
+func (w *world) during(lasts time.Duration, n *simNode, what string, so *bool) {
+	w.say("%s %s for %v", n.name, what, lasts)
+	*so = true
+	w.after(lasts, nil, 0, func() { *so = false })
 }
 
 // deleteByHand deletes the owner key while all who follow it can see that.
@@ -84,33 +102,37 @@ func (w *world) deleteByHand() {
 	w.run(50*time.Millisecond, nil)
 }
 
-func (w *world) freeze(n *simNode) {
-	switch {
-	case !n.up:
-	case n.frozen:
-		w.say("%s goes on", n.name)
-		n.thaw()
-	default:
-		w.say("%s is frozen", n.name)
-		n.frozen = true
+func (w *world) freeze(n *simNode, lasts time.Duration) {
+	if !n.up || n.frozen {
+		return
 	}
-}
-
-func (w *world) cable(n *simNode) {
-	n.hear(vrrp.LinkDown{Reason: election.NoCarrier})
-	w.after(w.upTo(2*time.Second), n, n.life, func() { n.step(vrrp.LinkUp{Own: n.addr}) })
+	w.say("%s is frozen for %v", n.name, lasts)
+	n.frozen = true
+	life := n.life
+	w.after(lasts, nil, 0, func() {
+		if n.life == life && n.frozen {
+			w.say("%s goes on", n.name)
+			n.thaw()
+		}
+	})
 }
 
 // end ends a daemon, of its own will or not, and starts it again later.
-func (w *world) end(n *simNode) {
+func (w *world) end(n *simNode, lasts time.Duration) {
 	switch {
 	case !n.up:
-		n.start()
+		return
 	case n.frozen, n.stopping, w.chance(50):
 		n.kill()
 	default:
 		n.stop()
+		lasts += simTTL // it hands over first
 	}
+	w.after(lasts, nil, 0, func() {
+		if !n.up {
+			n.start()
+		}
+	})
 }
 
 // hear tells a daemon something, when it runs.
