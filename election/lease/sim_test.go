@@ -49,8 +49,11 @@ func (w *world) trouble(backup copyOf) {
 	switch w.rand.IntN(13) {
 	case 0:
 		w.during(lasts, n, "is cut from the store", &n.cut)
-	case 1, 2:
+	case 1:
 		w.during(lasts, n, "is slow", &n.slow)
+	case 2:
+		w.during(3*simTTL, n, "is slow", &n.slow)
+		w.ail(n, lasts)
 	case 3:
 		w.during(lasts, n, "is cut from the segment", &n.wires)
 	case 4:
@@ -61,9 +64,7 @@ func (w *world) trouble(backup copyOf) {
 		n.hear(vrrp.LinkDown{Reason: election.NoCarrier})
 		w.after(lasts/4, n, n.life, func() { n.step(vrrp.LinkUp{Own: n.addr}) })
 	case 8, 9:
-		n.healthy = false
-		n.hear(vrrp.Health{})
-		w.after(lasts, nil, 0, func() { n.healthy = true; n.hear(vrrp.Health{Healthy: true}) })
+		w.ail(n, lasts)
 	case 10:
 		n.duty = vrrp.Duty(1 + w.rand.IntN(2))
 		n.hear(vrrp.SetDuty{Duty: n.duty, Reason: election.Drain})
@@ -80,6 +81,12 @@ func (w *world) trouble(backup copyOf) {
 			n.hear(vrrp.Abandon{Reason: election.Forced})
 		}
 	}
+}
+
+func (w *world) ail(n *simNode, lasts time.Duration) {
+	n.healthy = false
+	n.hear(vrrp.Health{})
+	w.after(lasts, nil, 0, func() { n.healthy = true; n.hear(vrrp.Health{Healthy: true}) })
 }
 
 // during makes something so for some time.
