@@ -22,9 +22,12 @@ func (s *simStore) copy() copyOf {
 	return copyOf{leases: maps.Clone(s.leases), owner: s.owner, nodes: maps.Clone(s.nodes), term: s.term}
 }
 
-// restore makes the store what it was. Its leases begin anew, as etcd has it.
+// restore makes the store what it was. Its leases begin anew, as etcd has it. What
+// takes a restore longer than a TTL in the world takes no time here, so daemons that
+// remember nothing are not started in it.
 func (s *simStore) restore(c copyOf) {
 	s.epoch++
+	s.restoredAt = s.world.now
 	s.revision /= 2
 	s.leases, s.owner, s.nodes, s.term = map[ID]time.Time{}, c.owner, maps.Clone(c.nodes), max(1, c.term)
 	for id := range c.leases {
@@ -135,11 +138,18 @@ func (w *world) end(n *simNode, lasts time.Duration) {
 		n.stop()
 		lasts += simTTL // it hands over first
 	}
-	w.after(lasts, nil, 0, func() {
-		if !n.up {
-			n.start()
-		}
-	})
+	w.after(lasts, nil, 0, n.begin)
+}
+
+// begin starts a daemon, after a restore of the store.
+func (n *simNode) begin() {
+	switch restored := n.store.restoredAt.Add(simTTL); {
+	case n.up:
+	case n.now.Before(restored):
+		n.after(restored.Sub(n.now), nil, 0, n.begin)
+	default:
+		n.start()
+	}
 }
 
 // hear tells a daemon something, when it runs.
@@ -162,9 +172,7 @@ func (w *world) heal() {
 		if n.stopping {
 			n.kill()
 		}
-		if !n.up {
-			n.start()
-		}
+		n.begin()
 		n.hear(vrrp.LinkUp{Own: n.addr})
 		n.hear(vrrp.Health{Healthy: true})
 		n.hear(vrrp.SetDuty{Duty: vrrp.Serve, Reason: election.Undrain})
