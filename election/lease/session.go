@@ -60,6 +60,9 @@ func (m *Machine) lostSession(now time.Time) {
 	if m.session.id != 0 && now.Before(m.session.asked.Add(m.session.ttl)) {
 		m.doubt(now)
 	}
+	if m.owner.Lease == m.session.id { // it went with the lease
+		m.owner, m.freeSince = Owner{}, now
+	}
 	m.session = session{}
 	m.renewAt = now
 }
