@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,6 +82,22 @@ func (g *group) useEtcd() {
 	}
 }
 
+// standsAnew: the group's keys in etcd have another place from now on, or who
+// elects before etcd was reached has changed and it was not.
+func (g *group) standsAnew(v config.VIP) bool {
+	m := g.machine.lease
+	return m != nil && (v.Name != g.cfg.Name || v.Etcd.Bootstrap != g.cfg.Etcd.Bootstrap && !m.Reached())
+}
+
+// moveLeases begins groups anew whose keys stand under another cluster's name now.
+func (a *Agent) moveLeases(now time.Time) {
+	for _, g := range slices.Clone(a.groups) {
+		if g.machine.lease != nil && g.leased.group.Cluster != "" && g.leased.group.Cluster != a.config.Cluster {
+			a.replaceGroup(now, g, g.cfg)
+		}
+	}
+}
+
 // carryOut asks etcd what is ordered, one thing after the other.
 func (g *group) carryOut(ctx context.Context, orders <-chan lease.Order) {
 	a, id := g.agent, g.leased.group
@@ -131,15 +149,28 @@ func (g *group) byLease() bool {
 	return g.machine.lease != nil && !g.machine.lease.Bootstraps()
 }
 
-// alone tells whether no other node would take the group's lease.
-func (g *group) alone(now time.Time) bool {
-	if !g.byLease() {
-		return false
-	}
+// nobodyStands tells why no other node of a band or a better one would take the
+// group's lease; certain: it is so.
+func (g *group) nobodyStands(now time.Time, least election.Band) (why string, certain bool) {
 	s := g.machine.lease.Status(now)
-	return s.Reached && !slices.ContainsFunc(s.Candidates, func(c lease.Candidate) bool {
-		return c.Node != g.agent.config.Node && c.Band > election.Draining
-	})
+	if !s.Reached || s.Trouble != "" {
+		return "", false
+	}
+	var all []string
+	for _, c := range s.Candidates {
+		switch {
+		case c.Node == g.agent.config.Node:
+		case c.Band >= least:
+			return "", false
+		default:
+			all = append(all, fmt.Sprintf("%s is %s", c.Node, c.Band))
+		}
+	}
+	if len(all) == 0 {
+		return "no other node is a candidate in etcd", true
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", "), true
 }
 
 // remember notes for the next start that etcd was reached.
