@@ -48,7 +48,7 @@ func (m *Machine) renewed(now time.Time, a Answer) {
 			m.stood = Candidate{}
 		}
 		m.session.confirmed(a, m.cfg.TTL)
-		m.renewAt = a.Sent.Add(min(a.TTL, m.cfg.TTL) / renewals)
+		m.renewAt = a.Sent.Add(m.pace())
 		m.trouble = ""
 		m.reached = true
 	}
@@ -65,6 +65,16 @@ func (m *Machine) lostSession(now time.Time) {
 	}
 	m.session = session{}
 	m.renewAt = now
+}
+
+// pace is the time between two renewals, and what any call may take: a third of
+// the TTL that is counted on.
+func (m *Machine) pace() time.Duration {
+	ttl := m.cfg.TTL
+	if m.session.id != 0 {
+		ttl = min(ttl, m.session.ttl)
+	}
+	return ttl / renewals
 }
 
 // pause is how long to wait after a call that failed.
