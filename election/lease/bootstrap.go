@@ -1,7 +1,6 @@
 package lease
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/vipd/vipd/election"
@@ -9,9 +8,11 @@ import (
 )
 
 // bootstrap ends the election by VRRP when the store has answered: for its owner
-// when it has the key, for all others at once. From then on the key decides.
+// when it has the key, for all others at once. From then on the key decides. It
+// ends as well when the holder of a lease is heard: a node that does not reach the
+// store is not to take the VIP when that one falls silent.
 func (m *Machine) bootstrap(now time.Time) {
-	if !m.seen || !m.session.valid(now) {
+	if !m.outranked && (!m.seen || !m.session.valid(now)) {
 		return
 	}
 	up := m.wire.State() != vrrp.Init
@@ -26,7 +27,7 @@ func (m *Machine) bootstrap(now time.Time) {
 	case m.mine():
 		m.state = vrrp.Active
 		m.activeSince, m.advertAt, m.term = now, now, m.owner.Term
-	case m.owner.Lease != 0 && m.owner.Node != m.cfg.Node:
+	case m.outranked, m.owner.Lease != 0 && m.owner.Node != m.cfg.Node:
 		m.state = vrrp.Active
 	default:
 		return // the owner by VRRP takes the key
@@ -41,7 +42,7 @@ func (m *Machine) bootstrap(now time.Time) {
 	m.bootstraps = false
 	m.listen(now)
 	if m.state == vrrp.Active && !m.mine() {
-		m.lose(now, election.LeaseLost, fmt.Sprintf("%s (%v) has the lease, and this node was owner by VRRP", m.owner.Node, m.owner.Addr))
+		m.lose(now, election.LeaseLost, "this node was owner by VRRP, and another one has the lease")
 	}
 }
 

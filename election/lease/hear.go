@@ -38,11 +38,16 @@ func (m *Machine) listen(now time.Time) {
 	}
 }
 
+// concerns tells whether another node advertises this group's VIP.
+func (m *Machine) concerns(ev vrrp.Advert) bool {
+	ours := func(a netip.Addr) bool { return slices.Contains(m.cfg.VRRP.Addresses, a) }
+	return ev.From != m.own && slices.ContainsFunc(ev.Packet.Addresses, ours)
+}
+
 // hear notes who advertises.
 func (m *Machine) hear(now time.Time, ev vrrp.Advert) {
 	p := ev.Packet
-	ours := func(a netip.Addr) bool { return slices.Contains(m.cfg.VRRP.Addresses, a) }
-	if ev.From == m.own || m.state == vrrp.Init || !slices.ContainsFunc(p.Addresses, ours) {
+	if m.state == vrrp.Init || !m.concerns(ev) {
 		return
 	}
 	if m.cfg.VRRP.FollowChecksum && p.Version == vrrp.Version3 {
@@ -110,5 +115,5 @@ func (m *Machine) quiet() time.Time {
 	case s.Priority == vrrp.PriorityResigned, vrrp.BandOf(s.Priority) < m.Band() && m.Band() == election.Healthy:
 		return time.Time{}
 	}
-	return s.Heard.Add(wait)
+	return s.Heard.Add(max(wait, m.cfg.Fence+offSlack)) // if it was killed, its kernel goes on for so long
 }

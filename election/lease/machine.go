@@ -41,6 +41,8 @@ type Machine struct {
 	// wire elects while bootstraps, and tells later what is odd about adverts.
 	wire       *vrrp.Machine
 	bootstraps bool
+	// outranked: the holder of a lease was heard.
+	outranked bool
 	// leftover: the addresses may be on this node from an earlier life.
 	leftover bool
 
@@ -198,6 +200,8 @@ func (m *Machine) note(now time.Time, ev vrrp.Event) {
 			m.upSince = now
 		}
 		m.actions = append(m.actions, m.wire.Step(now, ev)...)
+		ad, ok := ev.(vrrp.Advert)
+		m.outranked = m.outranked || ok && ad.Packet.Priority == Priority && m.concerns(ad)
 		return
 	}
 	m.hearken(now, ev)
@@ -258,7 +262,7 @@ func (m *Machine) view(now time.Time, v View) {
 // the lease that they were bound to: who held by it may hold on until it ends.
 func (m *Machine) lookForHands(now time.Time, v View) {
 	for _, c := range v.Candidates {
-		if v.Owner.Lease == 0 && c.Lease == m.shown.Lease && c.Band > election.Draining {
+		if v.Owner.Lease == 0 && c.Lease == m.shown.Lease && c.Band > election.Resigned {
 			m.doubt(now)
 		}
 	}
@@ -304,6 +308,9 @@ func (m *Machine) setOwner(now time.Time, revision int64, o Owner) {
 	}
 	if !free && !m.mine() && o.Addr != m.holder {
 		m.holder = o.Addr
+		if m.stranger.Addr == o.Addr {
+			m.stranger = vrrp.Sighting{}
+		}
 		m.other = vrrp.Sighting{Addr: o.Addr, Priority: Priority, Rhythm: m.cfg.VRRP.Rhythm}
 	}
 }

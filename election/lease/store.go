@@ -69,9 +69,9 @@ const (
 	// Pass writes Owner, bound to To's lease, if the owner key's revision is still
 	// Seen and the candidacy's To's.
 	Pass
-	// Resign deletes the owner key if its revision is still Seen, and writes Self as
-	// candidacy, bound to Lease: so all see that the key was given up, and not
-	// deleted by hand.
+	// Resign deletes the owner key if its revision is still Seen, and writes Self, who
+	// has resigned, as candidacy, bound to Lease: so all see that the key was given
+	// up, and not deleted by hand.
 	Resign
 	// Leave ends Lease, and with it whatever is bound to it.
 	Leave

@@ -52,7 +52,7 @@ func (m *Machine) wanted(now time.Time) (o Order, wanted bool) {
 		return o, false
 	case m.mine() && !m.holding() && !m.bootstraps && m.resigns && m.isOff(now):
 		self := m.self()
-		self.Band = min(self.Band, election.Draining)
+		self.Band, self.Priority = election.Resigned, vrrp.PriorityResigned
 		return Order{Kind: Resign, Lease: m.session.id, Seen: m.owner.Revision, Self: self}, true
 	case m.mine() && !m.holding() && m.unsure && !m.resigns && m.state == vrrp.Backup && m.session.valid(now):
 		return m.take(m.owner.Revision, m.owner.Reason), true
