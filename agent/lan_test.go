@@ -78,7 +78,7 @@ func (l *lan) note(who *host, format string, args ...any) {
 			s = &service{since: time.Now()}
 			l.served[addr] = s
 		}
-		works := l.part[h] == 0 && (h.answers(addr) || h.flows.onLo(addr))
+		works := l.serves(h, addr)
 		if works == s.works {
 			continue
 		}
@@ -88,6 +88,29 @@ func (l *lan) note(who *host, format string, args ...any) {
 		}
 		s.works, s.since = works, time.Now()
 	}
+}
+
+// serves tells whether a connection that the client opens to an address at a host
+// is taken, there or where the host passes it on to. The lock is held.
+func (l *lan) serves(h *host, addr netip.Addr) bool {
+	for range 2 {
+		if h == nil || l.part[h] != 0 || !h.answers(addr) && !h.flows.onLo(addr) {
+			return false
+		}
+		r := h.flows.rules[addr]
+		if r == nil || !time.Now().Before(r.ends) || !r.Shadow {
+			return true
+		}
+		hop := r.Owner
+		if hop == (Hop{}) {
+			hop = r.Prev
+		}
+		if hop == (Hop{}) {
+			return true
+		}
+		h = l.at(hop)
+	}
+	return false
 }
 
 // lookForTwo fails the test if two hosts answer for the VIP and must not, cut off

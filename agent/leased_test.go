@@ -191,6 +191,33 @@ func TestLeaseMovesWithoutLoss(t *testing.T) {
 	}
 }
 
+// Between the silence of a former owner and the addresses of the next one, new
+// connections reach the former one, and are no business of those before it.
+func TestMovesByLeaseInARowLoseNothing(t *testing.T) {
+	leaseBubble(t, func(t *testing.T, e *electorate) {
+		owner := e.seat(byLease, 11, 12, 13)[0]
+		var open []*connection
+		for range 4 {
+			open = append(open, e.dial(theVIP))
+			if got := owner.drain(DrainRequest{}).result(); got != DrainDone {
+				t.Fatalf("the drain ended with %s", got)
+			}
+			next := e.awaitOther(owner)
+			if err := owner.process.agent.Undrain(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			owner = next
+		}
+		if e.able == (Abilities{}) {
+			return
+		}
+		e.unbroken()
+		for _, c := range open {
+			c.alive(t)
+		}
+	})
+}
+
 // A kernel that takes no shadow is asked twice, and not as fast as it answers.
 func TestAHolderThatCannotKeepItsConnectionsLeavesAllTheSame(t *testing.T) {
 	leaseBubble(t, func(t *testing.T, e *electorate) {

@@ -15,8 +15,10 @@ import (
 type pass struct {
 	to     Candidate
 	reason election.Reason
-	// muteBy ends the wait for the addresses, until the tries to pass the key.
-	muteBy, until time.Time
+	// muteBy ends the wait for the addresses, until the tries to pass the key, and
+	// heardBy, which counts from overAt, the wait for the successor's advert.
+	muteBy, until   time.Time
+	overAt, heardBy time.Time
 	// retryAt keeps one that was undone from being tried again; retries counts.
 	retryAt time.Time
 	retries int
@@ -28,7 +30,9 @@ func (m *Machine) pursue(now time.Time) {
 	case vrrp.Active:
 		m.leave(now)
 	case vrrp.Listening:
-		m.bringOver(now)
+		if m.mine() {
+			m.bringOver(now)
+		}
 	case vrrp.Init, vrrp.Backup, vrrp.Probing, vrrp.Displacing:
 	}
 }
@@ -47,7 +51,7 @@ func (m *Machine) leave(now time.Time) {
 	if m.duty != vrrp.Serve {
 		m.pass.reason = m.dutyReason
 	}
-	m.pass.muteBy, m.pass.until = now.Add(muteMax), time.Time{}
+	m.pass.muteBy, m.pass.until, m.pass.overAt = now.Add(muteMax), time.Time{}, time.Time{}
 	m.off = false
 	m.enter(vrrp.Listening, m.pass.reason, fmt.Sprintf("%s (%v) is to take the lease", to.Node, to.Addr))
 	m.bringOver(now)
@@ -121,11 +125,20 @@ func (m *Machine) resume(now time.Time) {
 	m.act(vrrp.Hold{Attempt: m.attempt})
 }
 
-// passed hears that the key is another's.
+// passed hears that the key is another's. This node takes new work for those who
+// know its MAC until the successor says that it serves.
 func (m *Machine) passed(now time.Time) {
 	if m.owner.Lease == 0 || m.owner.From != m.cfg.Node {
 		m.lose(now, election.LeaseLost, m.whyLost())
 		return
 	}
-	m.lose(now, m.pass.reason, fmt.Sprintf("%s (%v) has the lease", m.owner.Node, m.owner.Addr))
+	p := &m.pass
+	if p.overAt.IsZero() {
+		p.overAt, p.heardBy = now, now.Add(heardMax)
+	}
+	if m.other.Heard.Before(p.overAt) && now.Before(p.heardBy) {
+		m.wakeAt(p.heardBy)
+		return
+	}
+	m.lose(now, p.reason, fmt.Sprintf("%s (%v) has the lease", m.owner.Node, m.owner.Addr))
 }

@@ -24,6 +24,8 @@ const (
 	// time in which the key is tried to be passed then.
 	muteMax = time.Second
 	passMax = 2 * time.Second
+	// heardMax bounds the wait for the advert of a successor that has the key.
+	heardMax = 500 * time.Millisecond
 	// passRetry is the first pause after a handover that was undone.
 	passRetry    = time.Second
 	passRetryMax = 32 * time.Second

@@ -89,7 +89,7 @@ func (l *Leases) Call(ctx context.Context, g Group, o lease.Order) lease.Answer 
 	var err error
 	switch o.Kind {
 	case lease.Renew:
-		err = l.renew(ctx, g, o, before, &a)
+		err = l.insist(ctx, g, o, before, &a)
 	case lease.Stand:
 		err = l.stand(ctx, g, o, before, &a)
 	case lease.Take:
@@ -116,6 +116,50 @@ func (l *Leases) Call(ctx context.Context, g Group, o lease.Order) lease.Answer 
 		a.Err = l.present().explain(err)
 	}
 	return a
+}
+
+// renewAgain is when a renewal that has no answer is asked for once more.
+const renewAgain = 500 * time.Millisecond
+
+// renewal is what became of one try to renew.
+type renewal struct {
+	answer lease.Answer
+	err    error
+}
+
+// insist renews, and asks once more, beside the former try, when there is no
+// answer. A member of etcd hands a renewal to its leader, and one that it handed
+// to a leader that is gone it does not hand to the next one.
+func (l *Leases) insist(ctx context.Context, g Group, o lease.Order, before mark, a *lease.Answer) error {
+	if o.Lease == 0 {
+		return l.renew(ctx, g, o, before, a) // each try would leave a lease behind
+	}
+	tries := make(chan renewal, o.Timeout/renewAgain+1)
+	try := func() {
+		r := renewal{answer: *a}
+		r.answer.Sent = time.Now()
+		r.err = l.renew(ctx, g, o, before, &r.answer)
+		tries <- r
+	}
+	again := time.NewTicker(renewAgain)
+	defer again.Stop()
+	go try()
+	for underWay := 1; ; {
+		select {
+		case r := <-tries:
+			underWay--
+			known := r.err == nil || errors.Is(r.err, rpctypes.ErrLeaseNotFound)
+			if known || underWay == 0 {
+				*a = r.answer
+				return r.err
+			}
+		case <-again.C:
+			if ctx.Err() == nil {
+				underWay++
+				go try()
+			}
+		}
+	}
 }
 
 // renew keeps the lease alive, or makes one, and reads the owner key.
