@@ -415,6 +415,18 @@ func TestMachine(t *testing.T) {
 				t.Errorf("%+v", o)
 			}
 			s.passed(o)
+			s.tells("listening: unhealthy")
+			s.hears(second.Addr, Priority)
+			s.tells("listening: unhealthy", "backup: unhealthy", "release")
+		}},
+		{"a successor that is not heard is not waited for for long", func(t *testing.T) {
+			s := onStage(t, nil, second).seated()
+			s.step(vrrp.Health{})
+			s.off()
+			s.passed(s.order(Pass))
+			s.let(heardMax - ms)
+			s.is(vrrp.Listening)
+			s.let(ms)
 			s.tells("listening: unhealthy", "backup: unhealthy", "release")
 		}},
 		{"of two equals the one that hears this node succeeds it", func(t *testing.T) {
@@ -483,6 +495,7 @@ func TestMachine(t *testing.T) {
 			owner.Lease = o.To.Lease
 			s.own(owner)
 			s.seen()
+			s.hears(second.Addr, Priority)
 			s.tells("listening: drain", "backup: drain", "release")
 		}},
 		{"a key that is passed to this node is held first, advertised second", func(t *testing.T) {
@@ -556,6 +569,21 @@ func TestMachine(t *testing.T) {
 			s.stood()
 			s.let(time.Second)
 			s.wants()
+		}},
+		{"a key that an answer tells is free is not taken before a view tells why", func(t *testing.T) {
+			s := onStage(t, nil, second).reached(of(second))
+			s.let(stageTTL / renewals)
+			s.own(Owner{})
+			s.renewed()
+			s.let(time.Second)
+			s.wants()
+		}},
+		{"an owner that is forced off resigns the key, and does not take it back", func(t *testing.T) {
+			s := onStage(t, nil, second).seated()
+			s.step(vrrp.Abandon{Reason: election.Forced})
+			s.off()
+			s.wants(Resign)
+			s.tells("backup: forced", "release")
 		}},
 		{"another store: nothing is taken for a TTL, and a new lease is asked for", func(t *testing.T) {
 			s := onStage(t, nil, second).reached(of(second))
