@@ -118,6 +118,7 @@ func (c *Cluster) start(h *lab.Host, more ...string) error {
 		"--peer-cert-file", pki("peer.crt"), "--peer-key-file", pki("peer.key"),
 		"--peer-trusted-ca-file", pki(CAFile), "--peer-client-cert-auth",
 		"--listen-metrics-urls", "http://127.0.0.1:2381", "--snapshot-count", "10000",
+		"--pre-vote", // the default since etcd 3.5: who was cut off ends no leader when it returns
 		"--logger", "zap", "--log-level", "error",
 	}, more...)
 	p, err := h.Start("etcd", argv...)
