@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -63,7 +65,7 @@ func (g *group) useEtcd() {
 	l := &g.leased
 	l.group = LeaseGroup{Cluster: a.config.Cluster, VIP: g.cfg.Name}
 	l.renewals, l.writes = make(chan lease.Order, 1), make(chan lease.Order, 1)
-	var ends []func()
+	ends := make([]func(), 0, 3)
 	for _, lane := range []chan lease.Order{l.renewals, l.writes} {
 		ends = append(ends, a.spawn(func(ctx context.Context) { g.carryOut(ctx, lane) }))
 	}
@@ -76,6 +78,22 @@ func (g *group) useEtcd() {
 	l.end = func() {
 		for _, end := range ends {
 			end()
+		}
+	}
+}
+
+// standsAnew: the group's keys in etcd have another place from now on, or who
+// elects before etcd was reached has changed and it was not.
+func (g *group) standsAnew(v config.VIP) bool {
+	m := g.machine.lease
+	return m != nil && (v.Name != g.cfg.Name || v.Etcd.Bootstrap != g.cfg.Etcd.Bootstrap && !m.Reached())
+}
+
+// moveLeases begins groups anew whose keys stand under another cluster's name now.
+func (a *Agent) moveLeases(now time.Time) {
+	for _, g := range slices.Clone(a.groups) {
+		if g.machine.lease != nil && g.leased.group.Cluster != "" && g.leased.group.Cluster != a.config.Cluster {
+			a.replaceGroup(now, g, g.cfg)
 		}
 	}
 }
@@ -131,15 +149,28 @@ func (g *group) byLease() bool {
 	return g.machine.lease != nil && !g.machine.lease.Bootstraps()
 }
 
-// alone tells whether no other node would take the group's lease.
-func (g *group) alone(now time.Time) bool {
-	if !g.byLease() {
-		return false
-	}
+// nobodyStands tells why no other node of a band or a better one would take the
+// group's lease; certain: it is so.
+func (g *group) nobodyStands(now time.Time, least election.Band) (why string, certain bool) {
 	s := g.machine.lease.Status(now)
-	return s.Reached && !slices.ContainsFunc(s.Candidates, func(c lease.Candidate) bool {
-		return c.Node != g.agent.config.Node && c.Band > election.Draining
-	})
+	if !s.Reached || s.Trouble != "" {
+		return "", false
+	}
+	var all []string
+	for _, c := range s.Candidates {
+		switch {
+		case c.Node == g.agent.config.Node:
+		case c.Band >= least:
+			return "", false
+		default:
+			all = append(all, fmt.Sprintf("%s is %s", c.Node, c.Band))
+		}
+	}
+	if len(all) == 0 {
+		return "no other node is a candidate in etcd", true
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", "), true
 }
 
 // remember notes for the next start that etcd was reached.

@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -369,8 +371,19 @@ func TestAFrozenHolderIsOffBeforeItsLeaseEnds(t *testing.T) {
 			owner.freeze()
 			time.Sleep(time.Minute)
 			next := e.awaitOther(owner)
+			goesOn := time.Now()
 			owner.thaw()
 			time.Sleep(time.Minute)
+			// It was frozen while it sent an advert; that one comes still.
+			acts := e.since(goesOn, func(h happening) bool { return h.who == owner.name && !strings.HasPrefix(h.what, "loses") })
+			if adverts := len(e.times(goesOn, owner.name, "adverts 255")); adverts > 1 || len(acts) > adverts && e.able == (Abilities{}) {
+				t.Errorf("after it was frozen: %v", acts)
+			}
+			for _, what := range []string{"announces " + theVIP, "gets " + theVIP} {
+				if n := len(e.times(goesOn, owner.name, what)); n > 0 {
+					t.Errorf("after it was frozen it %s", what)
+				}
+			}
 			if !next.seated() || len(e.holders(theVIP)) != 1 {
 				t.Errorf("held by %v", e.holders(theVIP))
 			}
@@ -523,6 +536,131 @@ func TestAnUnreadableNoteCountsAsReached(t *testing.T) {
 		time.Sleep(time.Hour)
 		if got := e.holders(theVIP); len(got) != 0 {
 			t.Errorf("held by %v", got)
+		}
+	})
+}
+
+// The holder dies while a node that never reached etcd hears it: that one is not to
+// take the VIP beside whoever gets the lease.
+func TestAJoinerDoesNotTakeADeadHoldersVIP(t *testing.T) {
+	leaseBubble(t, func(t *testing.T, e *electorate) {
+		all := e.seat(byLease, 11, 12)
+		joiner := e.voter(200, byLease, false)
+		joiner.way.Cut()
+		joiner.start()
+		joiner.awaitReady()
+		all[0].kill()
+		all[1].awaitSeated()
+		time.Sleep(time.Minute)
+		if got := e.holders(theVIP); !slices.Equal(got, []string{"cp12"}) {
+			t.Errorf("held by %v", got)
+		}
+		joiner.tells("init -> backup: startup")
+		all[0].process = nil
+	})
+}
+
+func TestReloadsOfALease(t *testing.T) {
+	const file = `vips: [{name: apiserver, addresses: [192.0.2.10], election: etcd%s}]%s`
+	for _, row := range []struct {
+		name, vip, rest string
+		// keeps: the VIP is not off this node for a moment.
+		keeps bool
+	}{
+		{"a longer TTL", ", etcd: {ttl: 10s}", "", true},
+		{"a shorter TTL", ", etcd: {ttl: 3s}", "", true},
+		{"without etcd it is kept", ", etcd: {without_etcd: keep}", "", true},
+		{"a bootstrap that is over", ", etcd: {bootstrap: none}", "", true},
+		{"a shorter fence", ", fence: 1s", "", true},
+		{"other endpoints", "", "\netcd: {endpoints: [\"https://192.0.2.99:2379\"]}", true},
+		{"another cluster's keys", "", "\ncluster: other", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			leaseBubble(t, func(t *testing.T, e *electorate) {
+				all := e.seat(byLease, 11, 12)
+				for _, v := range all {
+					v.mustReload(fmt.Sprintf(file, row.vip, row.rest))
+					time.Sleep(time.Minute)
+				}
+				if row.keeps {
+					e.unbroken()
+					all[0].tells("init -> backup: startup", "backup -> owner: lease-free")
+				}
+				if got := e.holders(theVIP); len(got) != 1 {
+					t.Errorf("held by %v", got)
+				}
+				owner := e.awaitOther()
+				died := time.Now()
+				owner.powerOff()
+				e.awaitOther(owner)
+				if took := time.Since(died); took > 11*time.Second {
+					t.Errorf("taken over after %v", took)
+				}
+				owner.process = nil
+			})
+		})
+	}
+}
+
+// From VRRP to etcd and back, node by node: at no moment is nobody owner for long.
+func TestAReloadChangesTheElection(t *testing.T) {
+	helloBubble(t, func(t *testing.T, l *lan) {
+		e := &electorate{lan: l, etcd: leasetest.NewStore()}
+		for _, last := range []byte{11, 12, 13} {
+			v := e.voter(last, apiserver, false)
+			v.start()
+			if last == 11 {
+				v.awaitSeated()
+			}
+		}
+		time.Sleep(time.Minute)
+		for _, file := range []string{byLease, apiserver} {
+			for _, v := range e.all {
+				v.mustReload(file)
+				time.Sleep(time.Minute)
+				if got := e.holders(theVIP); len(got) != 1 {
+					t.Errorf("held by %v", got)
+				}
+			}
+		}
+		for _, out := range e.outages(theVIP) {
+			if out > 6*time.Second {
+				t.Errorf("nobody served for %v", out)
+			}
+		}
+	})
+}
+
+// A VIP behind routers whose announcer is elected by etcd.
+func TestARoutedVIPIsElectedByEtcd(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		e := &electorate{lan: l, etcd: leasetest.NewStore()}
+		file := strings.Replace(routed, "election: none", "interface: eth0, election: etcd, vrrp: {vrid: 5}", 1)
+		var fabrics []*fabric
+		for _, last := range []byte{11, 12} {
+			v := e.voter(last, file, true)
+			v.nics["lo"] = &nic{name: "lo", index: 99, up: true}
+			f := &fabric{began: time.Now()}
+			v.edges = func(edges *Edges) { edges.Leases, edges.Speaker, edges.Paths = v.way, f, f }
+			fabrics = append(fabrics, f)
+			v.start()
+			time.Sleep(time.Minute)
+		}
+		fabrics[0].told()
+		tellsRoutes(t, fabrics[1], "0s nothing")
+		if got := e.all[0].drain(DrainRequest{}).result(); got != DrainDone {
+			t.Errorf("drain: %s", got)
+		}
+		time.Sleep(time.Minute)
+		tellsRoutes(t, fabrics[0], "0s "+leavingRoute, "500ms nothing")
+		tellsRoutes(t, fabrics[1], "0s "+wellRoute)
+		if len(e.all[0].listed("lo")) > 0 || len(e.all[1].listed("lo")) != 1 {
+			t.Errorf("they have %v and %v", e.all[0].listed("lo"), e.all[1].listed("lo"))
+		}
+		e.all[1].way.Cut()
+		time.Sleep(5 * time.Second)
+		if got := e.all[1].listed("lo"); len(got) > 0 {
+			t.Errorf("without its lease it has %v", got)
 		}
 	})
 }

@@ -115,7 +115,7 @@ func (g *group) hopeless(now time.Time) (why string, certain bool) {
 	case g.everywhere():
 		return "", false
 	case g.byLease():
-		return "no other node is a candidate in etcd", g.alone(now)
+		return g.nobodyStands(now, election.Unhealthy)
 	}
 	return g.nobodyCan(now)
 }

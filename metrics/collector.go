@@ -142,7 +142,7 @@ func (c *Collector) declareVRRP() {
 	c.advertsSent = fs.declare(counter, "vipd_vrrp_adverts_sent_total", "Adverts sent for the VIP.", "vip")
 	c.advertsHeard = fs.declare(counter, "vipd_vrrp_adverts_received_total", "Adverts of other nodes heard for the VIP.", "vip")
 	c.discarded = fs.declare(counter, "vipd_vrrp_packets_discarded_total", "VRRP packets dropped unprocessed, by reason.", "reason")
-	c.priority = fs.declare(gauge, "vipd_vrrp_priority", "The priority byte this node advertises or would advertise: 128 to 254 healthy, 2 to 127 unhealthy, 1 draining, 0 resigned.", "vip")
+	c.priority = fs.declare(gauge, "vipd_vrrp_priority", "The priority byte this node advertises or would advertise: 128 to 254 healthy, 2 to 127 unhealthy, 1 draining, 0 resigned, 255 the holder of a lease in etcd.", "vip")
 }
 
 func (c *Collector) declareLease() {

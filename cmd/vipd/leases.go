@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/vipd/vipd/agent"
 	"github.com/vipd/vipd/config"
@@ -69,13 +70,23 @@ func (l *leases) Call(ctx context.Context, where config.Etcd, g agent.LeaseGroup
 }
 
 func (l *leases) Watch(ctx context.Context, where config.Etcd, g agent.LeaseGroup, seen func(lease.View), trouble func(error)) {
-	store, err := l.open(where)
-	if err != nil {
+	for {
+		store, err := l.open(where)
+		if err == nil {
+			store.Watch(ctx, etcd.Group(g), seen, trouble)
+			return
+		}
 		trouble(err)
-		return
+		select {
+		case <-time.After(reopenPause):
+		case <-ctx.Done():
+			return
+		}
 	}
-	store.Watch(ctx, etcd.Group(g), seen, trouble)
 }
+
+// reopenPause is the pause before a client that could not be made is tried again.
+const reopenPause = time.Second
 
 // etcdNote says that etcd was reached: it holds a digest of the CA that it proved
 // itself with. kubeadm reset removes the CA, and a new cluster has another one, so

@@ -48,7 +48,7 @@ func (m *Machine) renewed(now time.Time, a Answer) {
 			m.stood = Candidate{}
 		}
 		m.session.confirmed(a, m.cfg.TTL)
-		m.renewAt = a.Sent.Add(min(a.TTL, m.cfg.TTL) / renewals)
+		m.renewAt = a.Sent.Add(m.pace())
 		m.trouble = ""
 		m.reached = true
 	}
@@ -60,8 +60,21 @@ func (m *Machine) lostSession(now time.Time) {
 	if m.session.id != 0 && now.Before(m.session.asked.Add(m.session.ttl)) {
 		m.doubt(now)
 	}
+	if m.owner.Lease == m.session.id { // it went with the lease
+		m.owner, m.freeSince = Owner{}, now
+	}
 	m.session = session{}
 	m.renewAt = now
+}
+
+// pace is the time between two renewals, and what any call may take: a third of
+// the TTL that is counted on.
+func (m *Machine) pace() time.Duration {
+	ttl := m.cfg.TTL
+	if m.session.id != 0 {
+		ttl = min(ttl, m.session.ttl)
+	}
+	return ttl / renewals
 }
 
 // pause is how long to wait after a call that failed.

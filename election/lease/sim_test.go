@@ -22,9 +22,12 @@ func (s *simStore) copy() copyOf {
 	return copyOf{leases: maps.Clone(s.leases), owner: s.owner, nodes: maps.Clone(s.nodes), term: s.term}
 }
 
-// restore makes the store what it was. Its leases begin anew, as etcd has it.
+// restore makes the store what it was. Its leases begin anew, as etcd has it. What
+// takes a restore longer than a TTL in the world takes no time here, so daemons that
+// remember nothing are not started in it.
 func (s *simStore) restore(c copyOf) {
 	s.epoch++
+	s.restoredAt = s.world.now
 	s.revision /= 2
 	s.leases, s.owner, s.nodes, s.term = map[ID]time.Time{}, c.owner, maps.Clone(c.nodes), max(1, c.term)
 	for id := range c.leases {
@@ -49,8 +52,11 @@ func (w *world) trouble(backup copyOf) {
 	switch w.rand.IntN(13) {
 	case 0:
 		w.during(lasts, n, "is cut from the store", &n.cut)
-	case 1, 2:
+	case 1:
 		w.during(lasts, n, "is slow", &n.slow)
+	case 2:
+		w.during(3*simTTL, n, "is slow", &n.slow)
+		w.ail(n, lasts)
 	case 3:
 		w.during(lasts, n, "is cut from the segment", &n.wires)
 	case 4:
@@ -61,9 +67,7 @@ func (w *world) trouble(backup copyOf) {
 		n.hear(vrrp.LinkDown{Reason: election.NoCarrier})
 		w.after(lasts/4, n, n.life, func() { n.step(vrrp.LinkUp{Own: n.addr}) })
 	case 8, 9:
-		n.healthy = false
-		n.hear(vrrp.Health{})
-		w.after(lasts, nil, 0, func() { n.healthy = true; n.hear(vrrp.Health{Healthy: true}) })
+		w.ail(n, lasts)
 	case 10:
 		n.duty = vrrp.Duty(1 + w.rand.IntN(2))
 		n.hear(vrrp.SetDuty{Duty: n.duty, Reason: election.Drain})
@@ -80,6 +84,12 @@ func (w *world) trouble(backup copyOf) {
 			n.hear(vrrp.Abandon{Reason: election.Forced})
 		}
 	}
+}
+
+func (w *world) ail(n *simNode, lasts time.Duration) {
+	n.healthy = false
+	n.hear(vrrp.Health{})
+	w.after(lasts, nil, 0, func() { n.healthy = true; n.hear(vrrp.Health{Healthy: true}) })
 }
 
 // during makes something so for some time.
@@ -128,11 +138,18 @@ func (w *world) end(n *simNode, lasts time.Duration) {
 		n.stop()
 		lasts += simTTL // it hands over first
 	}
-	w.after(lasts, nil, 0, func() {
-		if !n.up {
-			n.start()
-		}
-	})
+	w.after(lasts, nil, 0, n.begin)
+}
+
+// begin starts a daemon, after a restore of the store.
+func (n *simNode) begin() {
+	switch restored := n.store.restoredAt.Add(simTTL); {
+	case n.up:
+	case n.now.Before(restored):
+		n.after(restored.Sub(n.now), nil, 0, n.begin)
+	default:
+		n.start()
+	}
 }
 
 // hear tells a daemon something, when it runs.
@@ -155,9 +172,7 @@ func (w *world) heal() {
 		if n.stopping {
 			n.kill()
 		}
-		if !n.up {
-			n.start()
-		}
+		n.begin()
 		n.hear(vrrp.LinkUp{Own: n.addr})
 		n.hear(vrrp.Health{Healthy: true})
 		n.hear(vrrp.SetDuty{Duty: vrrp.Serve, Reason: election.Undrain})

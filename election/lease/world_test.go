@@ -520,6 +520,8 @@ type simStore struct {
 	nodes    map[string]Candidate
 	term     uint64
 	down     bool
+	// restoredAt is when it became a copy of itself.
+	restoredAt time.Time
 }
 
 func newSimStore(w *world) *simStore {

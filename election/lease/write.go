@@ -16,7 +16,7 @@ var errFormerStore = errors.New("etcd was restored or made anew meanwhile")
 func (m *Machine) plan(now time.Time) {
 	if m.renewing == 0 {
 		if !now.Before(m.renewAt) {
-			m.order(Order{Kind: Renew, Lease: m.toRenew(), TTL: m.cfg.TTL, Timeout: m.cfg.TTL / renewals})
+			m.order(Order{Kind: Renew, Lease: m.toRenew(), TTL: m.cfg.TTL, Timeout: m.pace()})
 			m.renewing = m.number
 		} else {
 			m.wakeAt(m.renewAt)
@@ -31,7 +31,7 @@ func (m *Machine) plan(now time.Time) {
 	case now.Before(m.writeAt):
 		m.wakeAt(m.writeAt)
 	default:
-		o.Timeout = m.cfg.TTL / renewals
+		o.Timeout = m.pace()
 		m.order(o)
 		m.writing, m.change = m.number, o
 	}

@@ -134,9 +134,9 @@ func (l *Leases) insist(ctx context.Context, g Group, o lease.Order, before mark
 	if o.Lease == 0 {
 		return l.renew(ctx, g, o, before, a) // each try would leave a lease behind
 	}
-	tries := make(chan renewal, o.Timeout/renewAgain+1)
+	tries, none := make(chan renewal, o.Timeout/renewAgain+1), *a
 	try := func() {
-		r := renewal{answer: *a}
+		r := renewal{answer: none}
 		r.answer.Sent = time.Now()
 		r.err = l.renew(ctx, g, o, before, &r.answer)
 		tries <- r
