@@ -65,7 +65,7 @@ func (g *group) useEtcd() {
 	l := &g.leased
 	l.group = LeaseGroup{Cluster: a.config.Cluster, VIP: g.cfg.Name}
 	l.renewals, l.writes = make(chan lease.Order, 1), make(chan lease.Order, 1)
-	var ends []func()
+	ends := make([]func(), 0, 3)
 	for _, lane := range []chan lease.Order{l.renewals, l.writes} {
 		ends = append(ends, a.spawn(func(ctx context.Context) { g.carryOut(ctx, lane) }))
 	}

@@ -37,6 +37,7 @@ func (m *Machine) agree(now time.Time) {
 		}
 	case vrrp.Init:
 		m.resigns = mine
+	case vrrp.Probing:
 	}
 	if m.state == vrrp.Displacing {
 		if !now.Before(m.claimUntil) {

@@ -95,15 +95,15 @@ func (c *contract) take(id lease.ID, seen int64, term uint64) lease.Answer {
 	return c.call(lease.Order{Kind: lease.Take, Lease: id, Seen: seen, Owner: lease.Owner{Record: record("cp1"), Term: term, Reason: election.LeaseFree}})
 }
 
-// candidate makes one and returns it as the store has it.
-func (c *contract) candidate(name string) lease.Candidate {
+// candidate makes one, cp2, and returns it as the store has it.
+func (c *contract) candidate() lease.Candidate {
 	c.t.Helper()
 	id := c.grant()
-	if a := c.call(lease.Order{Kind: lease.Stand, Lease: id, Self: record(name)}); !a.Done {
+	if a := c.call(lease.Order{Kind: lease.Stand, Lease: id, Self: record("cp2")}); !a.Done {
 		c.t.Fatalf("candidacy: %+v", a)
 	}
-	v := c.look(func(v lease.View) bool { return find(v, name).Lease == id })
-	return find(v, name)
+	v := c.look(func(v lease.View) bool { return find(v, "cp2").Lease == id })
+	return find(v, "cp2")
 }
 
 func find(v lease.View, name string) lease.Candidate {
@@ -190,7 +190,7 @@ func (c *contract) again() {
 
 func (c *contract) passed() {
 	mine := c.take(c.grant(), 0, 1)
-	to := c.candidate("cp2")
+	to := c.candidate()
 	a := c.pass(mine.Owner, to)
 	if !a.Done {
 		c.t.Fatalf("%+v", a)
@@ -204,7 +204,7 @@ func (c *contract) passed() {
 
 func (c *contract) otherCandidate() {
 	mine := c.take(c.grant(), 0, 1)
-	to := c.candidate("cp2")
+	to := c.candidate()
 	ill := record("cp2")
 	ill.Band = election.Unhealthy
 	c.call(lease.Order{Kind: lease.Stand, Lease: to.Lease, Self: ill})
@@ -222,7 +222,7 @@ func (c *contract) otherCandidate() {
 func (c *contract) otherOwner() {
 	id := c.grant()
 	mine := c.take(id, 0, 1)
-	to := c.candidate("cp2")
+	to := c.candidate()
 	after := c.take(id, mine.Owner.Revision, 1)
 	a := c.pass(mine.Owner, to)
 	if a.Done {
@@ -233,7 +233,7 @@ func (c *contract) otherOwner() {
 
 func (c *contract) deadCandidate() {
 	mine := c.take(c.grant(), 0, 1)
-	to := c.candidate("cp2")
+	to := c.candidate()
 	c.call(lease.Order{Kind: lease.Leave, Lease: to.Lease})
 	if a := c.pass(mine.Owner, to); a.Done || a.Lost {
 		c.t.Errorf("%+v", a)
@@ -260,7 +260,7 @@ func (c *contract) resigned() {
 }
 
 func (c *contract) left() {
-	to := c.candidate("cp2")
+	to := c.candidate()
 	if a := c.call(lease.Order{Kind: lease.Leave, Lease: to.Lease}); !a.Done {
 		c.t.Errorf("%+v", a)
 	}
