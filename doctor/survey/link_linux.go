@@ -27,7 +27,7 @@ func (s *survey) listLinks(ctx context.Context) {
 		}
 	})
 	if err != nil {
-		s.facts.Links = doctor.Unknown[[]doctor.Link](err.Error())
+		s.facts.Links = doctor.Unknown[[]doctor.Link](needsRoot(err))
 		return
 	}
 	s.links = map[string]int{}

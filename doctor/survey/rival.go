@@ -28,7 +28,7 @@ func (s *survey) findRivals() doctor.Fact[[]doctor.Rival] {
 	}
 	vips := s.vips()
 	parents := map[int]bool{}
-	for _, p := range s.processes {
+	for _, p := range s.processes.Value {
 		switch p.name {
 		case "keepalived":
 			// Its children have the same arguments.
@@ -57,7 +57,7 @@ func (s *survey) findRivals() doctor.Fact[[]doctor.Rival] {
 	if s.pid() == 0 && s.facts.Status.Missing == "" {
 		return doctor.Unknown[[]doctor.Rival]("the daemon does not tell its process")
 	}
-	return doctor.Known(all)
+	return doctor.Fact[[]doctor.Rival]{Value: all, Missing: s.processes.Missing}
 }
 
 // named is the path of a file that a process was given, else the usual one.

@@ -10,6 +10,8 @@ package survey
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -46,7 +48,7 @@ type survey struct {
 	// links are the numbers of the interfaces.
 	links map[string]int
 	// processes are this network namespace's.
-	processes []process
+	processes doctor.Fact[[]process]
 }
 
 // Look gathers the facts. It takes as long as Listen, and up to the time-out of
@@ -66,8 +68,10 @@ func Look(ctx context.Context, o Options) doctor.Facts {
 	for i := range s.facts.Groups {
 		g := &s.facts.Groups[i]
 		work.Go(func() error { s.askSegment(ctx, g); return nil })
-		work.Go(func() error { s.overhear(ctx, g); return nil })
 		work.Go(func() error { s.probe(ctx, g); return nil })
+	}
+	for at, groups := range s.seats() {
+		work.Go(func() error { s.overhear(ctx, at, groups); return nil })
 	}
 	_ = work.Wait() // none returns an error
 	return s.facts
@@ -88,7 +92,8 @@ func (s *survey) readHost() {
 	f.NamedBy = s.root.namedBy(f.Hostname)
 	f.Flags = s.findFlags()
 	f.CNI = s.findCNI()
-	f.Sockets, f.Speakers = s.findSockets(), s.findSpeakers()
+	f.Sockets = s.findSockets()
+	f.Speakers = s.findSpeakers(f.Sockets.Value)
 }
 
 func (s *survey) askDaemon(ctx context.Context) {
@@ -134,9 +139,10 @@ func (r root) read(name string) string {
 	return string(text)
 }
 
+// exists tells whether a file is there; one that may not be looked at is.
 func (r root) exists(name string) bool {
 	_, err := os.Stat(r.path(name))
-	return err == nil
+	return err == nil || errors.Is(err, fs.ErrPermission)
 }
 
 // glob lists files by a pattern, sorted, without the root.
