@@ -24,6 +24,8 @@ func (m *Machine) bootstrap(now time.Time) {
 		if m.wire.State() == vrrp.Displacing || m.wire.State() == vrrp.Probing {
 			m.actions = append(m.actions, m.wire.Step(now, vrrp.Abandon{Reason: election.Startup, Detail: "elected by etcd from now on"})...)
 		}
+	case m.mine() && !m.owns(now):
+		return // a renewal is to say so
 	case m.mine():
 		m.state = vrrp.Active
 		m.activeSince, m.advertAt, m.term = now, now, m.owner.Term

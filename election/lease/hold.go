@@ -50,7 +50,7 @@ func (m *Machine) agree(now time.Time) {
 
 func (m *Machine) wakeUntil() {
 	if !m.cfg.Keep {
-		m.wakeAt(m.session.until)
+		m.wakeAt(m.until())
 	}
 }
 
@@ -73,7 +73,7 @@ func (m *Machine) mayHold(now time.Time) bool {
 		m.wakeAt(m.doubtUntil)
 		return false
 	}
-	return m.session.valid(now) && !m.unsure && !m.resigns && !changing
+	return m.owns(now) && !m.unsure && !m.resigns && !changing
 }
 
 // claim begins to hold. The former owner of a key that was passed serves silently

@@ -62,7 +62,14 @@ type Machine struct {
 	owner      Owner
 	candidates []Candidate
 	terms      uint64
-	freeSince  time.Time
+	// renewal is the owner's last one. If there is no newer one until aliveUntil, it
+	// has ended to own; zero: nobody is waited for.
+	renewal    int64
+	aliveUntil time.Time
+	// ownedFrom is an instant before others could begin to wait for the end of this
+	// node's ownership.
+	ownedFrom time.Time
+	freeSince time.Time
 	// doubtUntil ends the time in which another node may hold by a lease that the
 	// store knows nothing of.
 	doubtUntil time.Time
@@ -252,20 +259,34 @@ func (m *Machine) view(now time.Time, v View) {
 	if !m.noteEpoch(now, v.Epoch) || v.Revision < m.viewed {
 		return
 	}
+	m.heedEnd(now, v)
 	m.viewed, m.candidates, m.terms = v.Revision, v.Candidates, max(m.terms, v.Term)
 	m.lookForHands(now, v)
 	m.setOwner(now, v.Revision, v.Owner)
+	if v.Renewal > m.renewal && m.owner.TTL != 0 {
+		m.aliveUntil = now.Add(m.owner.TTL)
+	}
+	m.renewal = v.Renewal
 	m.reached, m.seen = true, true
 }
 
-// lookForHands looks for keys that somebody deleted by hand. They say nothing of
-// the lease that they were bound to: who held by it may hold on until it ends.
-func (m *Machine) lookForHands(now time.Time, v View) {
+// heedEnd hears that the owner key is gone, be it one that this node never saw. If
+// it was not given up, somebody deleted it by hand, or the store ended its lease: who
+// held by it may hold on.
+func (m *Machine) heedEnd(now time.Time, v View) {
+	if v.Owner.Lease != 0 || m.shown.Lease == 0 && v.Term <= m.terms {
+		return
+	}
+	m.aliveUntil = now.Add(max(m.cfg.TTL, m.owner.TTL))
 	for _, c := range v.Candidates {
-		if v.Owner.Lease == 0 && c.Lease == m.shown.Lease && c.Band > election.Resigned {
-			m.doubt(now)
+		if c.Lease == m.shown.Lease && c.Band == election.Resigned {
+			m.aliveUntil = time.Time{}
 		}
 	}
+}
+
+// lookForHands looks for a candidacy of this node's that somebody deleted.
+func (m *Machine) lookForHands(now time.Time, v View) {
 	m.shown = v.Owner
 	own := slices.IndexFunc(v.Candidates, func(c Candidate) bool { return c.Node == m.cfg.Node && c.Lease == m.session.id })
 	if own < 0 && m.stood.Revision != 0 && m.stood.Lease == m.session.id && m.session.valid(now) {
@@ -284,6 +305,7 @@ func (m *Machine) noteEpoch(now time.Time, epoch uint64) bool {
 		m.doubt(now)
 		m.session, m.stood = session{}, Candidate{}
 		m.revision, m.viewed, m.owner, m.shown, m.candidates, m.terms = 0, 0, Owner{}, Owner{}, nil, 0
+		m.renewal, m.ownedFrom = 0, time.Time{}
 		m.renewAt = now
 	}
 	m.epoch = max(m.epoch, epoch)
@@ -295,16 +317,22 @@ func (m *Machine) setOwner(now time.Time, revision int64, o Owner) {
 		return
 	}
 	m.revision = revision
-	if o.Revision != m.owner.Revision {
+	changed, free := o.Revision != m.owner.Revision, o.Lease == 0
+	if changed {
 		m.unsure = false // what compared with the former revision fails from now on
 	}
-	free := o.Lease == 0
+	if changed && !free {
+		m.aliveUntil = now.Add(o.TTL)
+	}
 	if free && (m.owner.Lease != 0 || !m.seen) {
 		m.freeSince = now
 	}
 	m.owner, m.terms = o, max(m.terms, o.Term)
-	if !m.mine() {
+	switch {
+	case !m.mine():
 		m.resigns = false
+	case changed:
+		m.renewAt = now // so that it is known for how long
 	}
 	if !free && !m.mine() && o.Addr != m.holder {
 		m.holder = o.Addr

@@ -21,9 +21,9 @@ const (
 
 var (
 	theVIP = netip.MustParseAddr("192.0.2.10")
-	self   = Record{Node: "cp1", Addr: netip.MustParseAddr("192.0.2.11"), Band: election.Healthy, Priority: 200}
-	second = Candidate{Record: Record{Node: "cp2", Addr: netip.MustParseAddr("192.0.2.12"), Band: election.Healthy, Priority: 200}, Lease: 2, Revision: 12}
-	third  = Candidate{Record: Record{Node: "cp3", Addr: netip.MustParseAddr("192.0.2.13"), Band: election.Healthy, Priority: 190}, Lease: 3, Revision: 13}
+	self   = Record{Node: "cp1", Addr: netip.MustParseAddr("192.0.2.11"), Band: election.Healthy, Priority: 200, TTL: stageTTL}
+	second = Candidate{Record: Record{Node: "cp2", Addr: netip.MustParseAddr("192.0.2.12"), Band: election.Healthy, Priority: 200, TTL: stageTTL}, Lease: 2, Revision: 12}
+	third  = Candidate{Record: Record{Node: "cp3", Addr: netip.MustParseAddr("192.0.2.13"), Band: election.Healthy, Priority: 190, TTL: stageTTL}, Lease: 3, Revision: 13}
 )
 
 // stage has cp1's machine and plays its world: clock, agent and store.
@@ -131,6 +131,15 @@ func (s *stage) let(d time.Duration) {
 	s.now = end
 }
 
+// letRenewed lets time pass in which etcd answers renewals.
+func (s *stage) letRenewed(d time.Duration) {
+	s.t.Helper()
+	for end := s.now.Add(d); s.now.Before(end); {
+		s.let(min(100*ms, end.Sub(s.now)))
+		s.renewedIfAsked()
+	}
+}
+
 // ordered takes the order of a kind off the list; ok: there is one.
 func (s *stage) ordered(kind Kind) (o Order, ok bool) {
 	i := slices.IndexFunc(s.orders, func(o Order) bool { return o.Kind == kind })
@@ -182,7 +191,12 @@ func (s *stage) confirm(o Order, sent time.Time) {
 	if id == 0 {
 		id = 1
 	}
-	s.answer(o, Answer{Done: true, Sent: sent, Lease: id, TTL: o.TTL, Revision: s.view.Revision, Owner: s.view.Owner})
+	renewed := o.Seen != 0 && o.Seen == s.view.Owner.Revision
+	if renewed {
+		s.view.Revision++
+		s.view.Renewal = s.view.Revision
+	}
+	s.answer(o, Answer{Done: true, Renewed: renewed, Sent: sent, Lease: id, TTL: o.TTL, Revision: s.view.Revision, Owner: s.view.Owner})
 }
 
 // stood writes the candidacy that is to be written.
@@ -205,6 +219,15 @@ func (s *stage) own(o Owner) Owner {
 	}
 	s.view.Owner, s.view.Term = o, max(s.view.Term, o.Term)
 	return o
+}
+
+// givenUp makes the owner key one that its owner gave up.
+func (s *stage) givenUp() {
+	former := Candidate{Record: s.view.Owner.Record, Lease: s.view.Owner.Lease}
+	former.Band, former.Priority = election.Resigned, vrrp.PriorityResigned
+	s.own(Owner{})
+	s.view.Candidates = slices.DeleteFunc(slices.Clone(s.view.Candidates), func(c Candidate) bool { return c.Lease == former.Lease })
+	s.view.Candidates = append(s.view.Candidates, former)
 }
 
 func (s *stage) takenIfAsked() {
@@ -348,8 +371,7 @@ func TestMachine(t *testing.T) {
 		}},
 		{"a free key is taken at once by the best candidate", func(t *testing.T) {
 			s := onStage(t, nil, third).reached(of(third))
-			s.own(Owner{})
-			s.view.Candidates = s.view.Candidates[1:]
+			s.givenUp()
 			s.let(time.Second)
 			s.renewedIfAsked()
 			s.seen()
@@ -357,7 +379,7 @@ func TestMachine(t *testing.T) {
 		}},
 		{"a worse candidate gives each better one a moment before", func(t *testing.T) {
 			s := onStage(t, func(c *Config) { c.VRRP.Priority = 150 }, second, third).reached(of(Candidate{Record: Record{Node: "cp4", Addr: netip.MustParseAddr("192.0.2.14")}, Lease: 4}))
-			s.own(Owner{})
+			s.givenUp()
 			s.seen()
 			s.let(2*takeStep - ms)
 			s.wants()
@@ -368,7 +390,7 @@ func TestMachine(t *testing.T) {
 			worse := second
 			worse.Band, worse.Priority = election.Unhealthy, 254
 			s := onStage(t, nil, worse).reached(of(third))
-			s.own(Owner{})
+			s.givenUp()
 			s.seen()
 			s.wants(Take)
 		}},
@@ -384,9 +406,53 @@ func TestMachine(t *testing.T) {
 			s := onStage(t, nil).reached(of(second))
 			s.step(vrrp.Health{})
 			s.stood()
-			s.own(Owner{})
-			s.view.Candidates = slices.DeleteFunc(s.view.Candidates, func(c Candidate) bool { return c.Node != "cp1" })
+			s.givenUp()
 			s.seen()
+			s.wants(Take)
+		}},
+		{"an owner that did not renew for a TTL owns no more, whatever its lease: the key is taken if it has not renewed meanwhile", func(t *testing.T) {
+			s := onStage(t, nil, third).reached(of(third))
+			s.letRenewed(stageTTL - 100*ms)
+			s.view.Revision++
+			s.view.Renewal = s.view.Revision
+			s.seen()
+			s.letRenewed(stageTTL - 100*ms)
+			s.wants()
+			s.letRenewed(100 * ms)
+			o := s.order(Take)
+			if o.Seen != s.view.Owner.Revision || !o.Unrenewed || o.Renewal != s.view.Renewal || o.Owner.Term != s.view.Term+1 {
+				t.Errorf("%+v", o)
+			}
+		}},
+		{"an owner that is overdue goes to the best candidate first", func(t *testing.T) {
+			s := onStage(t, func(c *Config) { c.VRRP.Priority = 150 }, second, third).reached(of(third))
+			s.letRenewed(stageTTL + takeStep - ms)
+			s.wants()
+			s.let(ms)
+			s.wants(Take)
+		}},
+		{"an owner holds for a TTL from before the last renewal that was written, whatever else etcd answers", func(t *testing.T) {
+			s := onStage(t, nil, second).seated()
+			for range 60 {
+				s.let(100 * ms)
+				if o, ok := s.ordered(Renew); ok {
+					s.answer(o, Answer{Done: true, Lease: o.Lease, TTL: o.TTL, Revision: s.view.Revision, Owner: s.view.Owner})
+				}
+			}
+			s.tells("backup: lease-lost", "release")
+		}},
+		{"a key that came and went unseen may be held on to: it is not taken for a TTL", func(t *testing.T) {
+			s := onStage(t, nil, second).reached(Owner{})
+			s.step(vrrp.SetDuty{Duty: vrrp.Drain, Reason: election.Drain})
+			s.stood()
+			s.view.Term++
+			s.view.Revision++
+			s.seen()
+			s.step(vrrp.SetDuty{})
+			s.stood()
+			s.letRenewed(stageTTL - 100*ms)
+			s.wants()
+			s.letRenewed(300 * ms)
 			s.wants(Take)
 		}},
 		{"a healthy owner stays, however good the others are", func(t *testing.T) {
@@ -553,12 +619,9 @@ func TestMachine(t *testing.T) {
 			s := onStage(t, nil, second).reached(of(second))
 			s.own(Owner{})
 			s.seen()
-			for range 49 {
-				s.let(100 * ms)
-				s.renewedIfAsked()
-			}
+			s.letRenewed(stageTTL - 100*ms)
 			s.wants()
-			s.let(100 * ms)
+			s.letRenewed(300 * ms)
 			s.wants(Take)
 		}},
 		{"all keys that were deleted by hand: the same, and the candidacy is written anew", func(t *testing.T) {

@@ -48,6 +48,7 @@ func (m *Machine) renewed(now time.Time, a Answer) {
 			m.stood = Candidate{}
 		}
 		m.session.confirmed(a, m.cfg.TTL)
+		m.witness(a)
 		m.renewAt = a.Sent.Add(m.pace())
 		m.trouble = ""
 		m.reached = true
@@ -66,6 +67,34 @@ func (m *Machine) lostSession(now time.Time) {
 	m.session = session{}
 	m.renewAt = now
 }
+
+// witness learns from a renewal since when the owner key is this node's. Whoever
+// waits for the end of an ownership counts from when it saw it, or its last renewal:
+// from later on than an instant before that was written.
+func (m *Machine) witness(a Answer) {
+	switch {
+	case !m.mine():
+		m.ownedFrom = a.Sent // nothing that makes it the owner is older
+	case a.Renewed:
+		m.ownedFrom = a.Sent
+	}
+}
+
+// until is when this node stops to count on it that nobody else may own: its lease
+// may have ended, or others may take the key from a lease that they saw no renewal of.
+func (m *Machine) until() time.Time {
+	if m.session.id == 0 || m.ownedFrom.IsZero() {
+		return time.Time{}
+	}
+	ttl := min(m.session.ttl, m.cfg.TTL)
+	if m.owner.TTL != 0 {
+		ttl = min(ttl, m.owner.TTL)
+	}
+	return earliest(m.session.until, m.ownedFrom.Add(ttl-margin(m.cfg.TTL)))
+}
+
+// owns: the key is this node's for sure.
+func (m *Machine) owns(now time.Time) bool { return m.mine() && now.Before(m.until()) }
 
 // pace is the time between two renewals, and what any call may take: a third of
 // the TTL that is counted on.
@@ -90,7 +119,7 @@ func (m *Machine) noteTrouble(why string) { m.trouble = why }
 
 // doubt: the store may be a copy that knows nothing of what it granted lately.
 // Whoever holds by the former one stops within a TTL.
-func (m *Machine) doubt(now time.Time) { m.doubtUntil = now.Add(max(m.cfg.TTL, m.session.ttl)) }
+func (m *Machine) doubt(now time.Time) { m.doubtUntil = now.Add(max(m.cfg.TTL, m.owner.TTL)) }
 
 // Revise changes what may change while the machine goes on. A longer TTL counts
 // from the next lease on, which a node asks for while it does not own.
@@ -109,14 +138,14 @@ func (m *Machine) toRenew() ID {
 // expire ends an ownership that was not confirmed in time. It comes before
 // anything else that a Step does: a daemon that was frozen learns it first.
 func (m *Machine) expire(now time.Time) {
-	if !m.holding() || m.cfg.Keep || now.Before(m.session.until) {
+	if !m.holding() || m.cfg.Keep || now.Before(m.until()) {
 		return
 	}
 	why := m.trouble
 	if why == "" {
 		why = "no answer"
 	}
-	m.lose(now, election.LeaseLost, fmt.Sprintf("the lease was not confirmed for %v: %s", now.Sub(m.session.asked).Round(time.Millisecond), why))
+	m.lose(now, election.LeaseLost, fmt.Sprintf("the lease was not confirmed for %v: %s", now.Sub(m.ownedFrom).Round(time.Millisecond), why))
 }
 
 // Lifetime is how long the kernel may keep the addresses of an owner if it is told
@@ -126,11 +155,11 @@ func (m *Machine) Lifetime(now time.Time, fence time.Duration) (lifetime time.Du
 	if m.bootstraps || m.cfg.Keep {
 		return fence, time.Time{}
 	}
-	lifetime = min(fence, (m.session.until.Sub(now) - orderSlack).Truncate(time.Second))
+	lifetime = min(fence, (m.until().Sub(now) - orderSlack).Truncate(time.Second))
 	if lifetime <= 0 {
 		return 0, time.Time{}
 	}
-	return lifetime, m.session.until.Add(-lifetime)
+	return lifetime, m.until().Add(-lifetime)
 }
 
 // earliest is the earlier of two deadlines; a zero one is none.

@@ -12,24 +12,27 @@ import (
 
 // copyOf is what a backup of the store has.
 type copyOf struct {
-	leases map[ID]time.Time
-	owner  Owner
-	nodes  map[string]Candidate
-	term   uint64
+	revision int64
+	leases   map[ID]time.Time
+	owner    Owner
+	nodes    map[string]Candidate
+	term     uint64
 }
 
 func (s *simStore) copy() copyOf {
-	return copyOf{leases: maps.Clone(s.leases), owner: s.owner, nodes: maps.Clone(s.nodes), term: s.term}
+	return copyOf{revision: s.revision, leases: maps.Clone(s.leases), owner: s.owner, nodes: maps.Clone(s.nodes), term: s.term}
 }
 
-// restore makes the store what it was. Its leases begin anew, as etcd has it. What
+// restore makes the store what it was. Its leases begin anew, as etcd has it, and
+// what was on its way to it is lost. What
 // takes a restore longer than a TTL in the world takes no time here, so daemons that
 // remember nothing are not started in it.
 func (s *simStore) restore(c copyOf) {
 	s.epoch++
 	s.restoredAt = s.world.now
-	s.revision /= 2
+	s.revision = c.revision
 	s.leases, s.owner, s.nodes, s.term = map[ID]time.Time{}, c.owner, maps.Clone(c.nodes), max(1, c.term)
+	s.renewal, s.renewing = 0, 0
 	for id := range c.leases {
 		s.leases[id] = s.world.now.Add(s.ttls[id])
 	}
@@ -49,7 +52,7 @@ func (w *world) trouble(backup copyOf) {
 	if w.chance(50) {
 		lasts = w.upTo(3 * simTTL)
 	}
-	switch w.rand.IntN(13) {
+	switch w.rand.IntN(15) {
 	case 0:
 		w.during(lasts, n, "is cut from the store", &n.cut)
 	case 1:
@@ -74,6 +77,14 @@ func (w *world) trouble(backup copyOf) {
 		w.after(lasts, nil, 0, func() { n.duty = vrrp.Serve; n.hear(vrrp.SetDuty{Reason: election.Undrain}) })
 	case 11:
 		w.end(n, lasts/4)
+	case 13:
+		w.say("the store changes its leader")
+		for id := range w.store.leases { // the new one lets all live for longer
+			w.store.leases[id] = w.now.Add(w.store.ttls[id] + time.Second)
+		}
+	case 14:
+		w.say("the store ends the owner's lease too early") // a former leader of etcd 3.4.23 does
+		w.store.end(w.store.owner.Lease)
 	case 12:
 		switch w.rand.IntN(4) {
 		case 0:

@@ -25,12 +25,12 @@ type Status struct {
 // Status is what is known at now.
 func (m *Machine) Status(now time.Time) Status {
 	s := Status{
-		Held: !m.bootstraps && m.holding() && m.mine() && m.session.valid(now), TTL: m.session.ttl,
+		Held: !m.bootstraps && m.holding() && m.owns(now), TTL: min(m.session.ttl, m.cfg.TTL),
 		Holder: m.owner.Node, Term: m.owner.Term, Candidates: m.candidates,
 		Bootstraps: m.bootstraps, Reached: m.reached, Trouble: m.trouble,
 	}
 	if s.Held {
-		s.Remaining = m.session.until.Sub(now)
+		s.Remaining = m.until().Sub(now)
 	}
 	return s
 }

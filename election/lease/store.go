@@ -17,6 +17,9 @@ type Record struct {
 	Addr     netip.Addr
 	Band     election.Band
 	Priority uint8
+	// TTL is how long it counts on what the store confirmed, whole seconds; 0: it
+	// does not say.
+	TTL time.Duration
 }
 
 // Owner is the owner key. The zero Owner: there is none.
@@ -46,9 +49,11 @@ type Candidate struct {
 type View struct {
 	// Epoch grows when the store is found not to be the one it was: restored from
 	// a copy, or made anew.
-	Epoch      uint64
-	Revision   int64
-	Owner      Owner
+	Epoch    uint64
+	Revision int64
+	Owner    Owner
+	// Renewal is the store's revision at the owner's last renewal; 0: there was none.
+	Renewal    int64
 	Candidates []Candidate
 	// Term is the greatest that the store remembers.
 	Term uint64
@@ -59,12 +64,14 @@ type Kind uint8
 
 const (
 	// Renew keeps Lease alive, or makes one of TTL where it is 0, and reads the
-	// owner key. The read has to be linearizable, and begun after Sent.
+	// owner key. The read has to be linearizable, and begun after Sent. If the owner
+	// key's revision is still Seen, and that is not 0, it writes the renewal, bound to
+	// Lease, in one transaction with the read.
 	Renew Kind = iota
 	// Stand writes Self as candidacy, bound to Lease.
 	Stand
 	// Take writes Owner, bound to Lease, if the owner key's revision is still
-	// Seen; 0: if there is none.
+	// Seen; 0: if there is none. With Unrenewed, the renewal's has to be Renewal still.
 	Take
 	// Pass writes Owner, bound to To's lease, if the owner key's revision is still
 	// Seen and the candidacy's To's.
@@ -87,8 +94,11 @@ type Order struct {
 	TTL    time.Duration
 	Self   Record
 	Seen   int64
-	To     Candidate
-	Owner  Owner
+	// Unrenewed and Renewal are those of a Take.
+	Unrenewed bool
+	Renewal   int64
+	To        Candidate
+	Owner     Owner
 	// Timeout is how long its answer is of use.
 	Timeout time.Duration
 }
@@ -103,6 +113,8 @@ type Answer struct {
 	Err error
 	// Done: it was. Without Err and Done something had changed.
 	Done bool
+	// Renewed: the renewal was written, while the owner key was at the revision Seen.
+	Renewed bool
 	// Lost: the store does not know Lease any more.
 	Lost bool
 	// Lease and TTL are those of a Renew; the store may have made TTL longer.

@@ -5,6 +5,9 @@ import "time"
 const (
 	// MinTTL is the least TTL: addresses have lifetimes of whole seconds.
 	MinTTL = 3 * time.Second
+	// leaseTTLs is how many TTLs the store's lease lasts: it ends after others took the
+	// key from an owner that is gone. Keys that end earlier are a riddle.
+	leaseTTLs = 2
 	// renewals is how often a lease is renewed in its TTL.
 	renewals = 3
 	// retryPause is the pause after a call that failed, and farPause that while the

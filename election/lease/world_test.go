@@ -446,6 +446,7 @@ func (n *simNode) send(o Order) {
 			}
 			w.after(read, nil, 0, func() {
 				if o.Kind == Renew && a.Done {
+					a.Renewed = w.store.renew(o, a.Lease)
 					a.Revision, a.Owner, a.Epoch = w.store.revision, w.store.owner, w.store.epoch
 				}
 				n.travel(func() { w.after(0, n, life, func() { answer(a) }) })
@@ -468,8 +469,9 @@ func (n *simNode) delay() time.Duration {
 func (n *simNode) travel(arrive func()) {
 	lost := n.cut || n.store.down || !n.healed && n.slow && n.chance(10)
 	if !lost {
+		epoch := n.store.epoch
 		n.after(n.delay(), nil, 0, func() {
-			if !n.cut && !n.store.down {
+			if !n.cut && !n.store.down && n.store.epoch == epoch {
 				arrive()
 			}
 		})
@@ -519,6 +521,8 @@ type simStore struct {
 	owner    Owner
 	nodes    map[string]Candidate
 	term     uint64
+	renewal  int64
+	renewing ID
 	down     bool
 	// restoredAt is when it became a copy of itself.
 	restoredAt time.Time
@@ -547,6 +551,9 @@ func (s *simStore) end(id ID) {
 		s.world.say("store: the lease of %s ends", s.owner.Node)
 		s.owner = Owner{}
 	}
+	if s.renewing == id {
+		s.renewal, s.renewing = 0, 0
+	}
 	for name, c := range s.nodes {
 		if c.Lease == id {
 			delete(s.nodes, name)
@@ -555,7 +562,7 @@ func (s *simStore) end(id ID) {
 }
 
 func (s *simStore) view() View {
-	v := View{Epoch: s.epoch, Revision: s.revision, Owner: s.owner, Term: s.term}
+	v := View{Epoch: s.epoch, Revision: s.revision, Owner: s.owner, Renewal: s.renewal, Term: s.term}
 	for _, c := range s.nodes {
 		v.Candidates = append(v.Candidates, c)
 	}
@@ -584,7 +591,7 @@ func (s *simStore) carryOut(o Order) Answer {
 		s.stand(o)
 		a.Done = true
 	case Take:
-		s.write(o, o.Lease, true, &a)
+		s.write(o, o.Lease, !o.Unrenewed || o.Renewal == s.renewal, &a)
 	case Pass:
 		_, there := s.leases[o.To.Lease]
 		s.write(o, o.To.Lease, there && s.nodes[o.To.Node].Revision == o.To.Revision, &a)
@@ -600,6 +607,17 @@ func (s *simStore) carryOut(o Order) Answer {
 		a.Done = true
 	}
 	return a
+}
+
+// renew writes the owner's renewal, if it is the owner and its lease lives.
+func (s *simStore) renew(o Order, id ID) bool {
+	s.sweep()
+	if _, alive := s.leases[id]; !alive || o.Seen == 0 || s.owner.Revision != o.Seen {
+		return false
+	}
+	s.revision++
+	s.renewal, s.renewing = s.revision, id
+	return true
 }
 
 func (s *simStore) stand(o Order) {

@@ -16,7 +16,11 @@ var errFormerStore = errors.New("etcd was restored or made anew meanwhile")
 func (m *Machine) plan(now time.Time) {
 	if m.renewing == 0 {
 		if !now.Before(m.renewAt) {
-			m.order(Order{Kind: Renew, Lease: m.toRenew(), TTL: m.cfg.TTL, Timeout: m.pace()})
+			o := Order{Kind: Renew, Lease: m.toRenew(), TTL: leaseTTLs * m.cfg.TTL, Timeout: m.pace()}
+			if m.mine() {
+				o.Seen = m.owner.Revision
+			}
+			m.order(o)
 			m.renewing = m.number
 		} else {
 			m.wakeAt(m.renewAt)
@@ -58,6 +62,10 @@ func (m *Machine) wanted(now time.Time) (o Order, wanted bool) {
 		return m.take(m.owner.Revision, m.owner.Reason), true
 	case m.mayTake(now):
 		return m.take(m.owner.Revision, election.LeaseFree), true
+	case m.overdue(now):
+		o = m.take(m.owner.Revision, election.LeaseFree)
+		o.Owner.Term, o.Unrenewed, o.Renewal = m.terms+1, true, m.renewal
+		return o, true
 	case m.mine() && !m.holding() && !m.bootstraps:
 		return o, false // it is about to be held
 	}
@@ -78,7 +86,7 @@ func (m *Machine) isOff(now time.Time) bool {
 }
 
 func (m *Machine) self() Record {
-	r := Record{Node: m.cfg.Node, Addr: m.own, Band: m.Band(), Priority: m.rank()}
+	r := Record{Node: m.cfg.Node, Addr: m.own, Band: m.Band(), Priority: m.rank(), TTL: m.cfg.TTL}
 	if m.State() == vrrp.Init { // it cannot serve
 		r.Band, r.Priority = election.Resigned, vrrp.PriorityResigned
 	}
@@ -140,12 +148,27 @@ func (m *Machine) mayTake(now time.Time) bool {
 		return true
 	}
 	m.adopts = false
-	at := m.freeSince.Add(time.Duration(m.place()) * takeStep)
-	for _, other := range [...]time.Time{m.quiet(), m.upSince.Add(m.cfg.VRRP.StartupDelay)} {
-		if other.After(at) {
-			at = other
-		}
+	return m.waited(now, latest(m.freeSince, m.aliveUntil))
+}
+
+// overdue: the owner has not renewed for as long as it counts on a renewal, so it
+// owns no more, whenever the store ends its lease.
+func (m *Machine) overdue(now time.Time) bool {
+	m.adopts = false
+	switch {
+	case m.owner.Lease == 0, m.mine(), m.owner.TTL == 0:
+		return false
+	case m.bootstraps, m.state != vrrp.Backup, m.duty != vrrp.Serve, !m.session.valid(now), !m.own.IsValid():
+		return false
 	}
+	return m.waited(now, latest(m.aliveUntil, m.doubtUntil))
+}
+
+// waited tells whether better candidates, and an owner that the store knows nothing
+// of, had their time since the key could be taken.
+func (m *Machine) waited(now, since time.Time) bool {
+	at := since.Add(time.Duration(m.place()) * takeStep)
+	at = latest(at, latest(m.quiet(), m.upSince.Add(m.cfg.VRRP.StartupDelay)))
 	if now.Before(at) {
 		m.wakeAt(at)
 		return false
@@ -153,11 +176,19 @@ func (m *Machine) mayTake(now time.Time) bool {
 	return true
 }
 
+// latest is the later of two instants.
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // place is how many candidates would be better owners than this node.
 func (m *Machine) place() int {
 	n := 0
 	for _, c := range m.candidates {
-		if c.Node != m.cfg.Node && c.Band > election.Draining && better(true, c.Record, true, m.self()) {
+		if c.Node != m.cfg.Node && c.Node != m.owner.Node && c.Band > election.Draining && better(true, c.Record, true, m.self()) {
 			n++
 		}
 	}
@@ -189,7 +220,9 @@ func (m *Machine) written(now time.Time, a Answer) {
 			m.writeAt = now.Add(takeStep)
 		}
 	case Take:
-		if !a.Done && !m.bootstraps {
+		if a.Done {
+			m.ownedFrom = latest(m.ownedFrom, a.Sent)
+		} else if !m.bootstraps {
 			m.writeAt = now.Add(retryPause)
 		}
 	case Leave, Renew:

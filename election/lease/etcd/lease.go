@@ -94,7 +94,11 @@ func (l *Leases) Call(ctx context.Context, g Group, o lease.Order) lease.Answer 
 		err = l.stand(ctx, g, o, before, &a)
 	case lease.Take:
 		put := clientv3.OpPut(g.owner(), valueOfOwner(o.Owner).String(), clientv3.WithLease(clientv3.LeaseID(o.Lease)))
-		err = l.change(ctx, g, o, before, &a, []clientv3.Op{put, remembered(g, o)})
+		var also []clientv3.Cmp
+		if o.Unrenewed {
+			also = append(also, clientv3.Compare(clientv3.ModRevision(g.renewal()), "=", o.Renewal))
+		}
+		err = l.change(ctx, g, o, before, &a, []clientv3.Op{put, remembered(g, o)}, also...)
 	case lease.Pass:
 		put := clientv3.OpPut(g.owner(), valueOfOwner(o.Owner).String(), clientv3.WithLease(clientv3.LeaseID(o.To.Lease)))
 		same := clientv3.Compare(clientv3.ModRevision(g.candidate(o.To.Node)), "=", o.To.Revision)
@@ -162,13 +166,23 @@ func (l *Leases) insist(ctx context.Context, g Group, o lease.Order, before mark
 	}
 }
 
-// renew keeps the lease alive, or makes one, and reads the owner key.
+// renew keeps the lease alive, or makes one, writes an owner's renewal, and reads the
+// owner key.
 func (l *Leases) renew(ctx context.Context, g Group, o lease.Order, before mark, a *lease.Answer) error {
 	term, err := l.prolong(ctx, o, a)
 	if err != nil {
 		return err
 	}
-	answer, err := l.present().etcd.Get(ctx, g.owner())
+	read := clientv3.OpGet(g.owner())
+	question := l.present().etcd.Txn(ctx)
+	if o.Seen != 0 {
+		owns := clientv3.Compare(clientv3.ModRevision(g.owner()), "=", o.Seen)
+		write := clientv3.OpPut(g.renewal(), "", clientv3.WithLease(clientv3.LeaseID(a.Lease)))
+		question = question.If(owns).Then(read, write).Else(read)
+	} else {
+		question = question.Then(read)
+	}
+	answer, err := question.Commit()
 	if err != nil {
 		return err
 	}
@@ -176,8 +190,9 @@ func (l *Leases) renew(ctx context.Context, g Group, o lease.Order, before mark,
 		return errFormerLeader
 	}
 	a.Done, a.Epoch, a.Revision = true, l.heard(before, answer.Header), answer.Header.Revision
-	if len(answer.Kvs) > 0 {
-		a.Owner = ownerOf(answer.Kvs[0])
+	a.Renewed = o.Seen != 0 && answer.Succeeded
+	if found := answer.Responses[0].GetResponseRange().Kvs; len(found) > 0 {
+		a.Owner = ownerOf(found[0])
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 // Group is a VIP group's place in etcd: keys below /vipd/CLUSTER/VIP/.
 //
 //	owner              who holds the VIP; bound to its lease
+//	renewal            written by the owner each time that it renews; bound to its lease
 //	candidates/NODE    who would, and how fit it is; bound to its lease
 //	history/00 to 31   the last changes of the owner, in a ring
 //
@@ -32,6 +33,8 @@ func (g Group) prefix() string { return root + g.Cluster + "/" + g.VIP + "/" }
 
 func (g Group) owner() string { return g.prefix() + "owner" }
 
+func (g Group) renewal() string { return g.prefix() + "renewal" }
+
 func (g Group) candidates() string { return g.prefix() + "candidates/" }
 
 func (g Group) candidate(node string) string { return g.candidates() + node }
@@ -46,6 +49,8 @@ type value struct {
 	Address  netip.Addr `json:"address"`
 	Band     string     `json:"band"`
 	Priority uint8      `json:"priority"`
+	// TTL is in seconds.
+	TTL int64 `json:"ttl"`
 	// Term, From, Reason and Since are an owner's. Since is for people.
 	Term   uint64 `json:"term,omitempty"`
 	From   string `json:"from,omitempty"`
@@ -62,7 +67,7 @@ func (v value) String() string {
 }
 
 func valueOf(r lease.Record) value {
-	return value{Node: r.Node, Address: r.Addr, Band: r.Band.String(), Priority: r.Priority}
+	return value{Node: r.Node, Address: r.Addr, Band: r.Band.String(), Priority: r.Priority, TTL: int64(r.TTL / time.Second)}
 }
 
 func valueOfOwner(o lease.Owner) value {
@@ -75,7 +80,7 @@ func valueOfOwner(o lease.Owner) value {
 // record is what a value says. A band that this version does not know is not one to
 // pass the VIP to.
 func (v value) record() lease.Record {
-	r := lease.Record{Node: v.Node, Addr: v.Address, Band: election.Resigned, Priority: v.Priority}
+	r := lease.Record{Node: v.Node, Addr: v.Address, Band: election.Resigned, Priority: v.Priority, TTL: time.Duration(v.TTL) * time.Second}
 	for _, b := range [...]election.Band{election.Draining, election.Unhealthy, election.Healthy} {
 		if b.String() == v.Band {
 			r.Band = b
@@ -117,6 +122,8 @@ func (p *picture) view(epoch uint64, revision int64) lease.View {
 		case key == p.group.owner():
 			v.Owner = ownerOf(kv)
 			v.Term = max(v.Term, v.Owner.Term)
+		case key == p.group.renewal():
+			v.Renewal = kv.ModRevision
 		case strings.HasPrefix(key, p.group.candidates()):
 			o := ownerOf(kv)
 			v.Candidates = append(v.Candidates, lease.Candidate{Record: o.Record, Lease: o.Lease, Revision: o.Revision})

@@ -32,8 +32,9 @@ func (c *changing) LeaseKeepAlive(s pb.Lease_LeaseKeepAliveServer) error {
 	}
 }
 
-func (c *changing) Range(context.Context, *pb.RangeRequest) (*pb.RangeResponse, error) {
-	return &pb.RangeResponse{Header: &pb.ResponseHeader{RaftTerm: c.read, Revision: 7}}, nil
+func (c *changing) Txn(context.Context, *pb.TxnRequest) (*pb.TxnResponse, error) {
+	read := &pb.ResponseOp{Response: &pb.ResponseOp_ResponseRange{ResponseRange: &pb.RangeResponse{}}}
+	return &pb.TxnResponse{Header: &pb.ResponseHeader{RaftTerm: c.read, Revision: 7}, Succeeded: true, Responses: []*pb.ResponseOp{read}}, nil
 }
 
 func TestARenewalCountsIfTheLeaderStayedTheSame(t *testing.T) {

@@ -22,6 +22,9 @@ type Store struct {
 	owner    lease.Owner
 	nodes    map[string]lease.Candidate
 	term     uint64
+	// renewal is the owner's last, bound to a lease.
+	renewal  int64
+	renewing lease.ID
 	// least is the shortest TTL that it grants.
 	least   time.Duration
 	changed chan struct{}
@@ -77,7 +80,7 @@ func (s *Store) Forget() {
 	}
 	s.epoch++
 	s.revision, s.term = 1, 0
-	s.leases, s.nodes, s.owner = map[lease.ID]*granted{}, map[string]lease.Candidate{}, lease.Owner{}
+	s.leases, s.nodes, s.owner, s.renewal = map[lease.ID]*granted{}, map[string]lease.Candidate{}, lease.Owner{}, 0
 	s.change()
 }
 
@@ -98,6 +101,9 @@ func (s *Store) end(id lease.ID) {
 	delete(s.leases, id)
 	if s.owner.Lease == id {
 		s.owner = lease.Owner{}
+	}
+	if s.renewing == id {
+		s.renewal, s.renewing = 0, 0
 	}
 	for name, c := range s.nodes {
 		if c.Lease == id {
@@ -121,7 +127,7 @@ func (s *Store) carryOut(o lease.Order, a *lease.Answer) {
 		}
 	case lease.Take:
 		if a.Lost = s.leases[o.Lease] == nil; !a.Lost {
-			s.write(o, o.Lease, true, a)
+			s.write(o, o.Lease, !o.Unrenewed || o.Renewal == s.renewal, a)
 		}
 	case lease.Pass:
 		if s.leases[o.To.Lease] != nil {
@@ -163,6 +169,10 @@ func (s *Store) renew(o lease.Order, a *lease.Answer) {
 		return
 	}
 	g.timer.Reset(g.ttl)
+	if a.Renewed = o.Seen != 0 && s.owner.Revision == o.Seen; a.Renewed {
+		s.change()
+		s.renewal, s.renewing = s.revision, id
+	}
 	a.Done, a.Lease, a.TTL, a.Revision, a.Owner = true, id, g.ttl, s.revision, s.owner
 }
 
@@ -180,7 +190,7 @@ func (s *Store) write(o lease.Order, to lease.ID, unchanged bool, a *lease.Answe
 func (s *Store) view() (v lease.View, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v = lease.View{Epoch: s.epoch, Revision: s.revision, Owner: s.owner, Term: s.term}
+	v = lease.View{Epoch: s.epoch, Revision: s.revision, Owner: s.owner, Renewal: s.renewal, Term: s.term}
 	for _, c := range s.nodes {
 		v.Candidates = append(v.Candidates, c)
 	}
