@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -22,7 +23,9 @@ const (
 // Paths finds out whether others serve.
 type Paths interface {
 	// Prove asks for the group's service by the ways to the given routers, as a
-	// client elsewhere would. nil: a node other than this one served.
+	// client elsewhere would. nil: nodes other than this one served. Of a group that
+	// another daemon announces, whose routers are not known and may prefer this node
+	// still, it asks by the default route, and nil: another node served too.
 	Prove(ctx context.Context, v config.VIP, routers []netip.Addr) error
 }
 
@@ -47,16 +50,17 @@ type pathProof struct {
 }
 
 // beginPath looks for another path when routers have had the time to prefer it.
-// What another daemon announces can not be made worse, so there it can not be
-// told whose path a router would take.
+// What another daemon announces can not be made worse, so there is nothing to wait
+// for; where one node is elected, its advert is what is known of it.
 func (g *group) beginPath(now time.Time) {
 	g.path = pathProof{number: g.path.number + 1}
-	switch g.cfg.Announce {
-	case config.AnnounceBGP:
+	switch {
+	case g.cfg.Announce == config.AnnounceBGP:
 		g.path.askAt = now.Add(g.agent.config.BGP.Leaving.Wait)
-	case config.AnnounceLocal:
+	case g.everywhere():
+		g.path.askAt = now
+	case g.cfg.Announce == config.AnnounceLocal:
 		g.path.proved = true
-	case config.AnnounceL2:
 	}
 }
 
@@ -147,9 +151,29 @@ func (g *drainedGroup) advanceEverywhere(now time.Time, op *drain) {
 // empty: that is not why.
 func (op *drain) pathless() string {
 	for _, g := range op.groups {
-		if !g.finished && g.cfg.Announce.Routed() && g.path.why != "" {
-			return "no other path to the VIP is known to work: " + g.path.why
+		waits := g.everywhere() || !g.machine.Owns()
+		if g.finished || !g.cfg.Announce.Routed() || !waits {
+			continue
 		}
+		if why := g.pathless(); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// pathless is why no other path to the group is known; empty: one is, or none is
+// looked for.
+func (g *group) pathless() string {
+	switch p := &g.path; {
+	case p.proved:
+		return ""
+	case p.why != "":
+		return "no other path to the VIP is known to work: " + p.why
+	case p.asking:
+		return "no other path to the VIP was found in time; give the drain longer (--timeout, drain.timeout)"
+	case !p.askAt.IsZero():
+		return fmt.Sprintf("it was too early to look for another path: routers get bgp.leaving.wait, %v, to prefer one first; give the drain longer (--timeout, drain.timeout)", g.agent.config.BGP.Leaving.Wait)
 	}
 	return ""
 }

@@ -135,3 +135,53 @@ func TestADrainAsksTheRoutersThatWereTold(t *testing.T) {
 		})
 	}
 }
+
+// What a drain without another path says is why, and not that nobody was heard.
+func TestADrainThatIsTooShortForItsRoutersSaysSo(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, _ := l.routedAt(routed)
+		d := n.drain(DrainRequest{Timeout: 400 * time.Millisecond})
+		if got := d.result(); got != DrainNoSuccessor {
+			t.Errorf("drain: %s", got)
+		}
+		d.told("apiserver: draining; serving on until a successor is heard",
+			"apiserver: it was too early to look for another path: routers get bgp.leaving.wait, 500ms, to prefer one first; give the drain longer (--timeout, drain.timeout); this node serves on")
+	})
+}
+
+// Another daemon announces the VIP from every node; vipd asks whether one of the
+// others serves before it takes the address off.
+func TestADrainOfWhatAnotherDaemonAnnounces(t *testing.T) {
+	const local = "vips: [{name: apiserver, addresses: [198.51.100.10], announce: local, election: none}]"
+	rows := []struct {
+		name    string
+		other   error
+		request DrainRequest
+		want    DrainResult
+		last    string
+		holds   bool
+	}{
+		{"another node serves", nil, DrainRequest{}, DrainDone, "withdrawn; other nodes serve", false},
+		{"no other node does", errors.New("all came back"), DrainRequest{}, DrainNoSuccessor, "no other path to the VIP is known to work: all came back; this node serves on", true},
+		{"no other node does, and it must be", errors.New("all came back"), DrainRequest{Force: true}, DrainDone, "given up without another path", false},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			hushedBubble(t, func(t *testing.T, l *lan) {
+				n, f := l.routedAt(local)
+				f.setOther(row.other)
+				d := n.drain(row.request)
+				if got := d.result(); got != row.want {
+					t.Errorf("drain: %s, want %s", got, row.want)
+				}
+				if last := d.lines[len(d.lines)-1]; last.Message != row.last {
+					t.Errorf("told at last: %s", last.Message)
+				}
+				synctest.Wait()
+				if n.hasRouted() != row.holds {
+					t.Errorf("lo has %v", n.listed("lo"))
+				}
+			})
+		})
+	}
+}

@@ -182,6 +182,7 @@ func (g *group) status(now time.Time) VIPStatus {
 	if g.link != nil {
 		v.Interface = g.link.name
 	}
+	v.Election.Lease = g.leaseStatus(now)
 	if g.machine.Owns() {
 		v.Election.OwnerPriority = v.Election.Priority
 	} else if s, alive := g.machine.Owner(now); alive {

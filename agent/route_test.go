@@ -71,6 +71,28 @@ func TestGrades(t *testing.T) {
 				r.leave(at(time.Hour))
 				r.stay()
 			}, election.Healthy, grades{time.Hour: well}},
+		{"a longer delay makes a node longer unwell that is not well yet",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.configure(at(delay-1), config.BGP{ReturnDelay: time.Hour})
+			}, election.Healthy, grades{time.Hour - 1: unwell, time.Hour: well}},
+		{"and a shorter one less long",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.configure(at(time.Second), config.BGP{ReturnDelay: 2 * time.Second})
+			}, election.Healthy, grades{2*time.Second - 1: unwell, 2 * time.Second: well}},
+		{"one that is well stays so under a longer delay",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.configure(at(delay), config.BGP{ReturnDelay: time.Hour})
+			}, election.Healthy, grades{delay: well}},
+		{"until health falls",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.configure(at(delay), config.BGP{ReturnDelay: time.Hour})
+				r.judge(at(time.Hour), false)
+				r.judge(at(2*time.Hour), true)
+			}, election.Healthy, grades{3*time.Hour - 1: unwell, 3 * time.Hour: well}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -349,6 +371,8 @@ func TestAReloadChangesRoutersAndRoutes(t *testing.T) {
 		if w := f.newest(); w.Neighbors[0].Address != netip.MustParseAddr("192.0.2.2") || w.Generation == before {
 			t.Errorf("wanted: %+v", w)
 		}
+		n.mustReload(strings.Replace(routed, "return_delay: 5s", "return_delay: 1h", 1))
+		tellsRoutes(t, f, "0s "+wellRoute)
 		n.mustReload(apiserver)
 		time.Sleep(time.Second)
 		tellsRoutes(t, f, "0s "+leavingRoute, "500ms nothing")

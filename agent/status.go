@@ -120,6 +120,8 @@ type ElectionStatus struct {
 	// LastAdvertAgeSeconds is the age of the last advert sent as owner, or
 	// heard of another; -1 before the first.
 	LastAdvertAgeSeconds float64 `json:"last_advert_age_seconds"`
+	// Lease is that of an election by etcd.
+	Lease *LeaseStatus `json:"lease,omitempty"`
 	// Peers are whom adverts go to.
 	Peers ListedPeers `json:"peers"`
 }

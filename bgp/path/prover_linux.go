@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,7 +21,7 @@ import (
 )
 
 const (
-	// tries is how many requests must be served, at one time and so from different
+	// tries is how many requests are made, at one time and so from different
 	// ports. Routers spread connections by those, so one that still has a path to
 	// this node takes some of them here.
 	tries = 8
@@ -67,7 +68,13 @@ type question struct {
 	from netip.Addr
 	link string
 	url  URL
+	// oneWillDo: this node may be asked too, so that one request which was served
+	// elsewhere says enough.
+	oneWillDo bool
 }
+
+// errHere: a request was served by this node itself.
+var errHere = errors.New("the router still sends to this node")
 
 // Prove returns nil when other nodes served each of a few requests for each VIP,
 // on each way to the routers. It returns within patience or a little more.
@@ -90,6 +97,29 @@ func (p *Prover) Prove(ctx context.Context, vips []netip.AddrPort, url URL, rout
 	return g.Wait()
 }
 
+// ProveShared is Prove where this node's way could not be made worse before: nil when
+// another node served at least one of a few requests for each VIP, on each default
+// route. A router that prefers this node's way, or spreads by addresses alone, may
+// lead all of them back here, which proves nothing.
+func (p *Prover) ProveShared(ctx context.Context, vips []netip.AddrPort, url URL) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, vip := range vips {
+		leading, err := waysOut(vip.Addr())
+		if err != nil {
+			return err
+		}
+		for _, w := range leading {
+			from, err := w.from(vip.Addr(), vips)
+			if err != nil {
+				return err
+			}
+			q := question{vip: vip, from: from, link: w.link.Attrs().Name, url: url, oneWillDo: true}
+			g.Go(func() error { return p.prove(ctx, q) })
+		}
+	}
+	return g.Wait()
+}
+
 func (p *Prover) prove(ctx context.Context, q question) (err error) {
 	if q.vip.Addr().Is4() {
 		if err := unfiltered(q.link); err != nil {
@@ -102,14 +132,48 @@ func (p *Prover) prove(ctx context.Context, q question) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	ask := q.askEach
+	if q.oneWillDo {
+		ask = q.askAny
+	}
+	if err := ask(ctx); err != nil {
+		return fmt.Errorf("ask for %s by %s: %w", q.vip, q.link, err)
+	}
+	return nil
+}
+
+// askEach returns nil when each request was served elsewhere.
+func (q question) askEach(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for range tries {
 		g.Go(func() error { return q.ask(ctx) })
 	}
-	if err := g.Wait(); err != nil {
-		return fmt.Errorf("ask for %s by %s: %w", q.vip, q.link, err)
+	return g.Wait()
+}
+
+// askAny returns nil when one request was served elsewhere. Of the others it tells
+// what says most: that they came back is the least.
+func (q question) askAny(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var asked sync.WaitGroup
+	answers := make([]error, tries)
+	for i := range answers {
+		asked.Go(func() {
+			if answers[i] = q.ask(ctx); answers[i] == nil {
+				cancel()
+			}
+		})
 	}
-	return nil
+	asked.Wait()
+	if slices.Contains(answers, nil) {
+		return nil
+	}
+	telling := slices.IndexFunc(answers, func(err error) bool { return !errors.Is(err, errHere) })
+	if telling < 0 {
+		return errors.New("all requests came back to this node: the router knows no other, prefers this one, or spreads by addresses alone")
+	}
+	return answers[telling]
 }
 
 // begin makes an interface take answers, unless it does for another question.
@@ -183,16 +247,19 @@ func (q question) ask(ctx context.Context) error {
 	}
 	defer func() { _ = conn.Close() }() // nothing is sent that could be lost
 	if q.url != (URL{}) {
-		if err := q.get(ctx, conn); err != nil {
-			return err
-		}
+		err = q.get(ctx, conn)
+	} else {
+		err = touch(ctx, conn.(*net.TCPConn))
+	}
+	if err != nil {
+		return err
 	}
 	here, err := servedHere(q.vip, netip.AddrPortFrom(q.from, conn.LocalAddr().(*net.TCPAddr).AddrPort().Port()))
 	if err != nil {
 		return err
 	}
 	if here {
-		return errors.New("the router still sends to this node")
+		return errHere
 	}
 	return nil
 }

@@ -22,17 +22,25 @@ import (
 // asks is the word that makes the test's binary ask, on a host of a lab.
 const asks = "prove"
 
+// theDefault stands for the router of the default route.
+const theDefault = "default"
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == asks {
 		fmt.Print(proveAs(os.Args[2:]))
 		os.Exit(0)
 	}
+	if len(os.Args) > 1 && os.Args[1] == connects {
+		fmt.Print(connectAs(os.Args[2], os.Args[3]))
+		os.Exit(0)
+	}
 	labtest.Main(m)
 }
 
-// proveAs asks for the VIPs that come before "by", through the routers after it,
-// and says what is wrong.
+// proveAs asks for the VIPs that come before "by", through the routers after it, or
+// by the default route where that word is, and says what is wrong.
 func proveAs(args []string) string {
+	p, url := NewProver(flow.AcceptLocal), URL{Path: "/readyz"}
 	var vips []netip.AddrPort
 	for args[0] != "by" {
 		vips = append(vips, netip.AddrPortFrom(netip.MustParseAddr(args[0]), port))
@@ -40,9 +48,16 @@ func proveAs(args []string) string {
 	}
 	var routers []netip.Addr
 	for _, a := range args[1:] {
+		if a == theDefault {
+			return told(p.ProveShared(context.Background(), vips, url))
+		}
 		routers = append(routers, netip.MustParseAddr(a))
 	}
-	if err := NewProver(flow.AcceptLocal).Prove(context.Background(), vips, URL{Path: "/readyz"}, routers); err != nil {
+	return told(p.Prove(context.Background(), vips, url, routers))
+}
+
+func told(err error) string {
+	if err != nil {
 		return err.Error()
 	}
 	return "served"
@@ -247,6 +262,67 @@ func TestAPathIsProvedByOtherNodesOnly(t *testing.T) {
 			}
 			if left := g.setting("accept_local"); left != "0" {
 				t.Errorf("accept_local is left at %s", left)
+			}
+		})
+	}
+}
+
+// Another daemon announces both nodes alike, so that the router may go on sending
+// here.
+func TestASharedPathIsProvedByOneAnswer(t *testing.T) {
+	spread := func(g ground, node, other *lab.Host) {
+		for _, family := range []string{"ipv4", "ipv6"} {
+			g.on(g.Router, "sh", "-c", "echo 1 > /proc/sys/net/"+family+"/fib_multipath_hash_policy")
+		}
+		g.lead(map[*lab.Host]int{node: 1, other: 1})
+	}
+	rows := []struct {
+		name   string
+		before func(g ground, node, other *lab.Host)
+		want   string
+	}{
+		{"the router spreads over both", spread, "served"},
+		{
+			"it sends to the other one only",
+			func(g ground, _, other *lab.Host) { g.lead(map[*lab.Host]int{other: 1}) }, "served",
+		},
+		{
+			"it sends here only",
+			func(g ground, node, _ *lab.Host) { g.lead(map[*lab.Host]int{node: 1}) }, "all requests came back to this node",
+		},
+		{
+			"it spreads, and the other node is not ready",
+			func(g ground, node, other *lab.Host) { spread(g, node, other); *g.ready = false }, "the node that answers is not ready: 503",
+		},
+		{
+			"there is no default route",
+			func(g ground, node, other *lab.Host) {
+				spread(g, node, other)
+				g.on(node, "ip", "-4", "route", "delete", "default")
+				g.on(node, "ip", "-6", "route", "delete", "default")
+			}, "this host has no default route",
+		},
+		{
+			"a worse default route leads nowhere",
+			func(g ground, node, other *lab.Host) {
+				spread(g, node, other)
+				g.on(node, "ip", "route", "add", "default", "dev", "lo", "metric", "4000")
+			}, "served",
+		},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			g := newGround(t)
+			node, other := g.Hosts[0], g.Hosts[1]
+			row.before(g, node, other)
+			for _, vip := range []netip.Addr{vip4(), vip6()} {
+				got, err := node.Run(g.ctx(), labtest.Self(t), asks, vip.String(), "by", theDefault)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !strings.Contains(got, row.want) {
+					t.Errorf("of %s it says %q, and should %q", vip, got, row.want)
+				}
 			}
 		})
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/internal/ownaddress"
 )
 
 // way leads to routers.
@@ -55,37 +57,74 @@ func wayTo(router netip.Addr) (way, error) {
 	return way{link: link, source: source.Unmap()}, nil
 }
 
+// waysOut are those of the default routes for an address, each interface once.
+func waysOut(addr netip.Addr) ([]way, error) {
+	routes, err := defaultRoutes(addr.Is6())
+	if err != nil {
+		return nil, fmt.Errorf("find the way out to %s: %w", addr, err)
+	}
+	var indexes []int
+	for _, r := range routes {
+		indexes = append(indexes, r.LinkIndex)
+		for _, hop := range r.MultiPath {
+			indexes = append(indexes, hop.LinkIndex)
+		}
+	}
+	slices.Sort(indexes)
+	var all []way
+	for _, index := range slices.Compact(indexes) {
+		if index == 0 {
+			continue // a route of several hops has no interface of its own
+		}
+		link, err := netlink.LinkByIndex(index)
+		if err != nil {
+			return nil, fmt.Errorf("find the way out to %s: %w", addr, err)
+		}
+		all = append(all, way{link: link})
+	}
+	return all, nil
+}
+
+// defaultRoutes are those that the kernel takes, which have the least metric. There
+// is one at least.
+func defaultRoutes(ipv6 bool) ([]netlink.Route, error) {
+	family := unix.AF_INET
+	if ipv6 {
+		family = unix.AF_INET6
+	}
+	routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return nil, err
+	}
+	routes = slices.DeleteFunc(routes, func(r netlink.Route) bool { return !isDefault(r) })
+	if len(routes) == 0 {
+		return nil, errors.New("this host has no default route")
+	}
+	metric := func(x, y netlink.Route) int { return x.Priority - y.Priority }
+	least := slices.MinFunc(routes, metric)
+	return slices.DeleteFunc(routes, func(r netlink.Route) bool { return metric(r, least) > 0 }), nil
+}
+
+func isDefault(r netlink.Route) bool {
+	if r.Dst == nil {
+		return r.Type == unix.RTN_UNICAST
+	}
+	ones, _ := r.Dst.Mask.Size()
+	return r.Type == unix.RTN_UNICAST && ones == 0
+}
+
 // from is the address to ask for a VIP from: the way's own, or one of the VIP's
-// family on its interface, single addresses last. VIPs are none.
+// family on its interface.
 func (w way) from(vip netip.Addr, vips []netip.AddrPort) (netip.Addr, error) {
-	name := w.link.Attrs().Name
 	if w.source.IsValid() && w.source.Is6() == vip.Is6() {
 		return w.source, nil
 	}
-	family := unix.AF_INET
-	if vip.Is6() {
-		family = unix.AF_INET6
+	isVIP := func(a netip.Addr) bool {
+		return slices.ContainsFunc(vips, func(v netip.AddrPort) bool { return v.Addr() == a })
 	}
-	list, err := netlink.AddrList(w.link, family)
+	from, err := ownaddress.On(w.link, vip.Is6(), isVIP)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("list addresses of %s: %w", name, err)
+		return from, fmt.Errorf("choose an address to ask for %s from: %w", vip, err)
 	}
-	var best netip.Addr
-	for _, a := range list {
-		addr, _ := netip.AddrFromSlice(a.IP) // none is not global
-		addr = addr.Unmap()
-		const unfit = unix.IFA_F_DEPRECATED | unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED
-		isVIP := slices.ContainsFunc(vips, func(v netip.AddrPort) bool { return v.Addr() == addr })
-		if !addr.IsGlobalUnicast() || a.Flags&unfit != 0 || isVIP {
-			continue
-		}
-		if ones, bits := a.Mask.Size(); ones < bits {
-			return addr, nil
-		}
-		best = addr
-	}
-	if !best.IsValid() {
-		return best, fmt.Errorf("%s has no address of the family of %s to ask from; add one", name, vip)
-	}
-	return best, nil
+	return from, nil
 }

@@ -29,6 +29,9 @@ func (p paths) Prove(ctx context.Context, v config.VIP, routers []netip.Addr) er
 	for i, addr := range v.Addresses {
 		vips[i] = netip.AddrPortFrom(addr, v.Port)
 	}
+	if v.Announce == config.AnnounceLocal {
+		return p.prover.ProveShared(ctx, vips, readinessURL(v))
+	}
 	return p.prover.Prove(ctx, vips, readinessURL(v), routers)
 }
 

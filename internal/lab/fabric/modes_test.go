@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -101,6 +102,10 @@ func TestAnotherDaemonAnnouncesWhatIsHeld(t *testing.T) {
 	_, err := s.Vipd.Command(s.ctx(), s.Lab.Hosts[0], "drain")
 	s.must(err)
 	s.awaitHops(VIP4(), guests[1].Address)
+	s.served(settled)
+	if out, err := s.Vipd.Command(s.ctx(), s.Lab.Hosts[1], "drain", "--timeout", "3s"); err == nil || !strings.Contains(out+err.Error(), "all requests came back to this node") {
+		t.Errorf("a drain of the last node: %v %s", err, out)
+	}
 	s.served(settled)
 	_, err = s.Vipd.Command(s.ctx(), s.Lab.Hosts[0], "undrain")
 	s.must(err)

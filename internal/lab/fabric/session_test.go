@@ -28,6 +28,7 @@ func routers() map[string]func(context.Context, *lab.Host, router.Peering) (rout
 func TestSessions(t *testing.T) {
 	fast := router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}
 	const bfd = "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"
+	secret := passwordFile(t)
 	rows := []struct {
 		name string
 		opts Options
@@ -36,12 +37,17 @@ func TestSessions(t *testing.T) {
 			Neighbor: []string{"hold_time: 3s"}, Peering: router.Peering{TTLSecurity: true},
 			ASN: func(i int) uint32 { return 4200000000 + uint32(i) },
 		}},
-		{"over IPv6, with BFD", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6()}, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"over IPv6, with BFD and a password", Options{
+			IPv6Sessions: true, VIPs: []netip.Addr{VIP6()}, Neighbor: []string{bfd, "password_file: " + secret},
+			Peering: router.Peering{BFD: &fast, Password: password},
+		}},
 		{"of both families over IPv4, with graceful restart", Options{
 			VIPs: []netip.Addr{VIP4(), VIP6()}, Neighbor: []string{"graceful_restart: 10s"}, Peering: router.Peering{GracefulRestart: true},
 		}},
 		{"of both families over IPv6", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
-		{"of one AS, with BFD", Options{OneAS: true, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"of one AS, with BFD and a password", Options{
+			OneAS: true, Neighbor: []string{bfd, "password_file: " + secret}, Peering: router.Peering{BFD: &fast, Password: password},
+		}},
 		{"of one AS over IPv6, both families", Options{OneAS: true, IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
 	}
 	t.Run("BIRD at another port", func(t *testing.T) {
@@ -223,13 +229,18 @@ func TestTwoRoutersLearnOnlyTheVIPs(t *testing.T) {
 }
 
 func TestMultihop(t *testing.T) {
-	for name, start := range routers() {
-		t.Run(name, func(t *testing.T) {
+	rows := []struct {
+		name  string
+		start func(context.Context, *lab.Host, router.Peering) (router.Router, error)
+		ipv6  bool
+	}{{"FRR", FRR, false}, {"BIRD", BIRD, false}, {"FRR over IPv6", FRR, true}}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
 			s := open(t, Options{
-				Hosts: 2, BGP: []string{quick},
+				Hosts: 2, BGP: []string{quick}, IPv6Sessions: row.ipv6,
 				More: []More{{
 					Host:     func(l *lab.Lab) *lab.Host { return l.Remote },
-					Start:    start,
+					Start:    row.start,
 					Peering:  router.Peering{ASN: 64501, Multihop: 2, BFD: &router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}},
 					Neighbor: []string{"multihop: 2", "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"},
 				}},
@@ -245,8 +256,12 @@ func TestMultihop(t *testing.T) {
 				}
 				return nil
 			})
+			ours, ttl := fmt.Sprintf("ip.src == %v && ", s.Lab.Hosts[0].Addr4), "ip.ttl"
+			if row.ipv6 {
+				ours, ttl = fmt.Sprintf("ipv6.src == %v && ", s.Lab.Hosts[0].Addr6), "ipv6.hlim"
+			}
 			s.await("RFC 5883 5: port 4784 with TTL 255, from a high port", func() error {
-				frames, err := seen.Frames(s.ctx(), "ip.src == 10.77.0.11 && udp.dstport == 4784 && udp.srcport >= 49152 && ip.ttl == 255")
+				frames, err := seen.Frames(s.ctx(), ours+"udp.dstport == 4784 && udp.srcport >= 49152 && "+ttl+" == 255")
 				if err == nil && len(frames) == 0 {
 					err = errors.New("no frame")
 				}
@@ -254,7 +269,7 @@ func TestMultihop(t *testing.T) {
 			})
 			s.must(seen.Stop())
 			s.wellFormed(seen)
-			s.frames(seen, "another TTL", "ip.src == 10.77.0.11 && ip.ttl < 255", false)
+			s.frames(seen, "another TTL", ours+ttl+" < 255", false)
 		})
 	}
 }
