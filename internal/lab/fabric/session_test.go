@@ -256,12 +256,12 @@ func TestMultihop(t *testing.T) {
 				}
 				return nil
 			})
-			ours, ttl := "ip.src == 10.77.0.11", "ip.ttl"
+			ours, ttl := fmt.Sprintf("ip.src == %v && ", s.Lab.Hosts[0].Addr4), "ip.ttl"
 			if row.ipv6 {
-				ours, ttl = fmt.Sprintf("ipv6.src == %v", s.Lab.Hosts[0].Addr6), "ipv6.hlim"
+				ours, ttl = fmt.Sprintf("ipv6.src == %v && ", s.Lab.Hosts[0].Addr6), "ipv6.hlim"
 			}
 			s.await("RFC 5883 5: port 4784 with TTL 255, from a high port", func() error {
-				frames, err := seen.Frames(s.ctx(), ours+" && udp.dstport == 4784 && udp.srcport >= 49152 && "+ttl+" == 255")
+				frames, err := seen.Frames(s.ctx(), ours+"udp.dstport == 4784 && udp.srcport >= 49152 && "+ttl+" == 255")
 				if err == nil && len(frames) == 0 {
 					err = errors.New("no frame")
 				}
@@ -269,7 +269,7 @@ func TestMultihop(t *testing.T) {
 			})
 			s.must(seen.Stop())
 			s.wellFormed(seen)
-			s.frames(seen, "another TTL", ours+" && "+ttl+" < 255", false)
+			s.frames(seen, "another TTL", ours+ttl+" < 255", false)
 		})
 	}
 }
