@@ -52,20 +52,21 @@ test: deps build ## every test, with real peers
 
 .PHONY: e2e
 e2e: deps build ## the end-to-end tests only
-	$(GO) test -p 1 -timeout 40m -v $(NETWORK)
+	scripts/test-network -v $(NETWORK)
 
 .PHONY: machines
 machines: deps ## the package on three real systemd hosts, as containers (root)
-	$(GO) test -count=1 -timeout 12m -v ./internal/machines
+	scripts/test-network -v -timeout=12m ./internal/machines
 
 .PHONY: bench
 bench: deps build ## vipd beside keepalived in one run, and the Go benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./election/... ./agent/...
+	$(GO) test -run '^$$' -bench . -benchmem ./election/... ./agent/... ./bgp/...
 	$(BIN)/viplab bench --vipd $(BIN)/vipd --runs $(RUNS)
 	$(BIN)/viplab scale --vipd $(BIN)/vipd
 	$(BIN)/viplab busy --vipd $(BIN)/vipd
 	$(BIN)/viplab moves --vipd $(BIN)/vipd --runs $(RUNS)
 	$(BIN)/viplab fabric --vipd $(BIN)/vipd --runs $(RUNS)
+	$(BIN)/viplab fabric --vipd $(BIN)/vipd --busy 20s
 	$(BIN)/viplab etcd --vipd $(BIN)/vipd --runs $(RUNS)
 
 .PHONY: fuzz

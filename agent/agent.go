@@ -182,7 +182,7 @@ func (a *Agent) start(now time.Time) {
 		a.addGroup(now, v)
 	}
 	a.findShadows(now)
-	a.reviseRoutes()
+	a.reviseRoutes(now)
 	a.followKeys()
 	a.followMembers()
 	a.spawn(a.watchRules)

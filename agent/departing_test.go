@@ -86,7 +86,7 @@ func TestAReElectedRoutedVIPIsServedThroughout(t *testing.T) {
 // A killed daemon's routes and addresses go, however long they were to stay.
 func TestWhatDepartsKeepsItsFence(t *testing.T) {
 	hushedBubble(t, func(t *testing.T, l *lan) {
-		slow := strings.Replace(routed, "wait: 500ms", "wait: 30s", 1)
+		slow := strings.Replace(routed, "wait: 500ms", "wait: 29s", 1)
 		n, _ := l.routedAt(slow)
 		n.mustReload(apiserver)
 		time.Sleep(20 * time.Second)

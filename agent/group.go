@@ -39,6 +39,8 @@ type group struct {
 	route route
 	// spoken is what the speaker was told of the group.
 	spoken spoken
+	// rehash is what swayed routers in this turn; no reason: nothing did.
+	rehash cause
 	// path is what a drain knows of other paths.
 	path pathProof
 
@@ -128,7 +130,7 @@ func (a *Agent) addGroup(now time.Time, v config.VIP) *group {
 		shown:    shown{state: StateInit, reason: election.Startup, since: now},
 	}
 	g.machine = g.newElector()
-	g.route.configure(a.config.BGP)
+	g.route.configure(now, a.config.BGP)
 	g.announcements = announcements{burst: v.GARP.Burst, refresh: v.GARP.Refresh}
 	g.fitness = newFitness(now, v)
 	g.route.judge(now, g.fitness.healthy())

@@ -2,25 +2,30 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/vipd/vipd/bgp"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election"
 	"github.com/vipd/vipd/election/vrrp"
 )
 
 const (
-	// pathPatience is how long one look for another path may take, and
+	// pathPatience is how long one look for another path may take at the most, and
 	// pathPause the pause before the next one.
-	pathPatience = 2 * time.Second
+	pathPatience = 5 * time.Second
 	pathPause    = 250 * time.Millisecond
 )
 
 // Paths finds out whether others serve.
 type Paths interface {
 	// Prove asks for the group's service by the ways to the given routers, as a
-	// client elsewhere would. nil: a node other than this one served.
+	// client elsewhere would. nil: nodes other than this one served. Of a group that
+	// another daemon announces, whose routers are not known and may prefer this node
+	// still, it asks by the default route, and nil: another node served too.
 	Prove(ctx context.Context, v config.VIP, routers []netip.Addr) error
 }
 
@@ -45,16 +50,17 @@ type pathProof struct {
 }
 
 // beginPath looks for another path when routers have had the time to prefer it.
-// What another daemon announces can not be made worse, so there it can not be
-// told whose path a router would take.
+// What another daemon announces can not be made worse, so there is nothing to wait
+// for; where one node is elected, its advert is what is known of it.
 func (g *group) beginPath(now time.Time) {
 	g.path = pathProof{number: g.path.number + 1}
-	switch g.cfg.Announce {
-	case config.AnnounceBGP:
+	switch {
+	case g.cfg.Announce == config.AnnounceBGP:
 		g.path.askAt = now.Add(g.agent.config.BGP.Leaving.Wait)
-	case config.AnnounceLocal:
+	case g.everywhere():
+		g.path.askAt = now
+	case g.cfg.Announce == config.AnnounceLocal:
 		g.path.proved = true
-	case config.AnnounceL2:
 	}
 }
 
@@ -65,17 +71,30 @@ func (g *group) seekPath(now time.Time) {
 		return
 	}
 	p.asking, p.askAt = true, time.Time{}
-	a, v, number := g.agent, g.cfg, p.number
-	routers := make([]netip.Addr, 0, len(a.config.BGP.Neighbors))
-	for _, n := range a.config.BGP.Neighbors {
-		routers = append(routers, n.Address)
-	}
+	a, v, number, routers := g.agent, g.cfg, p.number, g.agent.routersToAsk()
 	a.spawn(func(ctx context.Context) {
 		bounded, cancel := context.WithTimeout(ctx, pathPatience)
 		defer cancel()
 		err := a.edges.Paths.Prove(bounded, v, routers)
 		a.Post(ctx, pathProved{group: g, number: number, err: err})
 	})
+}
+
+// routersToAsk are those with a session: no other one was told a way here. Where
+// there is none, one of them may work all the same.
+func (a *Agent) routersToAsk() []netip.Addr {
+	var all, told []netip.Addr
+	for _, n := range a.config.BGP.Neighbors {
+		all = append(all, n.Address)
+		i := slices.IndexFunc(a.announcing.state.Report.Neighbors, func(r bgp.NeighborReport) bool { return r.Address == n.Address })
+		if i >= 0 && isEstablished(a.announcing.state.Report.Neighbors[i]) {
+			told = append(told, n.Address)
+		}
+	}
+	if len(told) > 0 {
+		return told
+	}
+	return all
 }
 
 // pathDeadline is when seekPath is due; zero: it is not to be called, because a
@@ -132,9 +151,29 @@ func (g *drainedGroup) advanceEverywhere(now time.Time, op *drain) {
 // empty: that is not why.
 func (op *drain) pathless() string {
 	for _, g := range op.groups {
-		if !g.finished && g.cfg.Announce.Routed() && g.path.why != "" {
-			return "no other path to the VIP is known to work: " + g.path.why
+		waits := g.everywhere() || !g.machine.Owns()
+		if g.finished || !g.cfg.Announce.Routed() || !waits {
+			continue
 		}
+		if why := g.pathless(); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// pathless is why no other path to the group is known; empty: one is, or none is
+// looked for.
+func (g *group) pathless() string {
+	switch p := &g.path; {
+	case p.proved:
+		return ""
+	case p.why != "":
+		return "no other path to the VIP is known to work: " + p.why
+	case p.asking:
+		return "no other path to the VIP was found in time; give the drain longer (--timeout, drain.timeout)"
+	case !p.askAt.IsZero():
+		return fmt.Sprintf("it was too early to look for another path: routers get bgp.leaving.wait, %v, to prefer one first; give the drain longer (--timeout, drain.timeout)", g.agent.config.BGP.Leaving.Wait)
 	}
 	return ""
 }

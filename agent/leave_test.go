@@ -2,10 +2,14 @@ package agent
 
 import (
 	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/vipd/vipd/bgp"
 )
 
 // slowly is routed with routers that need long to prefer another path.
@@ -99,4 +103,85 @@ func (f *fabric) setOther(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.other = err
+}
+
+// A router without a session was told no way here, and may not be there at all.
+func TestADrainAsksTheRoutersThatWereTold(t *testing.T) {
+	first, second := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	file := strings.Replace(routed, "[{address: 192.0.2.1, asn: 64500}]", "[{address: 192.0.2.1, asn: 64500}, {address: 192.0.2.2, asn: 64500}]", 1)
+	rows := []struct {
+		name          string
+		first, second bgp.SessionState
+		want          []netip.Addr
+	}{
+		{"both have sessions", bgp.Established, bgp.Established, []netip.Addr{first, second}},
+		{"one is away", bgp.Active, bgp.Established, []netip.Addr{second}},
+		{"both are away", bgp.Active, bgp.Idle, []netip.Addr{first, second}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			hushedBubble(t, func(t *testing.T, l *lan) {
+				n, f := l.routedAt(file)
+				n.process.agent.Post(t.Context(), SpeakerChanged{Running: true, Report: bgp.Report{Neighbors: []bgp.NeighborReport{
+					{Address: first, State: row.first}, {Address: second, State: row.second},
+				}}})
+				n.drain(DrainRequest{}).result()
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if !slices.Equal(f.asked, row.want) {
+					t.Errorf("asked %v, want %v", f.asked, row.want)
+				}
+			})
+		})
+	}
+}
+
+// What a drain without another path says is why, and not that nobody was heard.
+func TestADrainThatIsTooShortForItsRoutersSaysSo(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, _ := l.routedAt(routed)
+		d := n.drain(DrainRequest{Timeout: 400 * time.Millisecond})
+		if got := d.result(); got != DrainNoSuccessor {
+			t.Errorf("drain: %s", got)
+		}
+		d.told("apiserver: draining; serving on until a successor is heard",
+			"apiserver: it was too early to look for another path: routers get bgp.leaving.wait, 500ms, to prefer one first; give the drain longer (--timeout, drain.timeout); this node serves on")
+	})
+}
+
+// Another daemon announces the VIP from every node; vipd asks whether one of the
+// others serves before it takes the address off.
+func TestADrainOfWhatAnotherDaemonAnnounces(t *testing.T) {
+	const local = "vips: [{name: apiserver, addresses: [198.51.100.10], announce: local, election: none}]"
+	rows := []struct {
+		name    string
+		other   error
+		request DrainRequest
+		want    DrainResult
+		last    string
+		holds   bool
+	}{
+		{"another node serves", nil, DrainRequest{}, DrainDone, "withdrawn; other nodes serve", false},
+		{"no other node does", errors.New("all came back"), DrainRequest{}, DrainNoSuccessor, "no other path to the VIP is known to work: all came back; this node serves on", true},
+		{"no other node does, and it must be", errors.New("all came back"), DrainRequest{Force: true}, DrainDone, "given up without another path", false},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			hushedBubble(t, func(t *testing.T, l *lan) {
+				n, f := l.routedAt(local)
+				f.setOther(row.other)
+				d := n.drain(row.request)
+				if got := d.result(); got != row.want {
+					t.Errorf("drain: %s, want %s", got, row.want)
+				}
+				if last := d.lines[len(d.lines)-1]; last.Message != row.last {
+					t.Errorf("told at last: %s", last.Message)
+				}
+				synctest.Wait()
+				if n.hasRouted() != row.holds {
+					t.Errorf("lo has %v", n.listed("lo"))
+				}
+			})
+		})
+	}
 }

@@ -72,7 +72,7 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 		a.joinDrains(now, a.addGroup(now, *vipNamed(next, name)))
 	}
 	a.moveLeases(now)
-	a.reviseRoutes() // what departs does so by the former configuration
+	a.reviseRoutes(now) // what departs does so by the former configuration
 	slices.SortStableFunc(a.groups, func(x, y *group) int { return place(next, x) - place(next, y) })
 	for _, g := range a.groups {
 		g.placeMembers(now)

@@ -49,6 +49,8 @@ type route struct {
 	// bad not long after it had become good.
 	since time.Time
 	flaps int
+	// wellAt is when health, which is good, has been so for long enough.
+	wellAt time.Time
 	// worseAt is when the announcement was made worse because this node leaves,
 	// leaveAt when the addresses were to be given up; zero: they are not.
 	worseAt, leaveAt time.Time
@@ -56,8 +58,16 @@ type route struct {
 	seen time.Time
 }
 
-// configure sets the delays.
-func (r *route) configure(b config.BGP) { r.delay, r.wait = b.ReturnDelay, b.Leaving.Wait }
+// configure sets the delays. A longer one does not make a node worse that is well.
+func (r *route) configure(now time.Time, b config.BGP) {
+	r.delay, r.wait = b.ReturnDelay, b.Leaving.Wait
+	if now.Before(r.wellAt) {
+		r.ripen()
+	}
+}
+
+// ripen works out when health has been good for long enough.
+func (r *route) ripen() { r.wellAt = r.since.Add(r.delay << r.flaps) }
 
 // judge notes this node's health.
 func (r *route) judge(now time.Time, healthy bool) {
@@ -68,15 +78,13 @@ func (r *route) judge(now time.Time, healthy bool) {
 	r.healthy, r.since = healthy, now
 	switch {
 	case healthy:
+		r.ripen()
 	case lasted >= steady:
 		r.flaps = 0
 	default:
 		r.flaps = min(r.flaps+1, maxFlaps)
 	}
 }
-
-// wellAt is when health has been good for long enough.
-func (r *route) wellAt() time.Time { return r.since.Add(r.delay << r.flaps) }
 
 // leave begins to give the addresses up.
 func (r *route) leave(now time.Time) {
@@ -137,7 +145,7 @@ func (r *route) grade(now time.Time, band election.Band) grade {
 		return unannounced
 	case !r.leaveAt.IsZero() || band <= election.Draining:
 		return leaving
-	case !r.healthy || now.Before(r.wellAt()):
+	case !r.healthy || now.Before(r.wellAt):
 		return unwell
 	}
 	return well
@@ -159,13 +167,15 @@ func (r *route) wellDeadline() time.Time {
 	if !r.healthy {
 		return time.Time{}
 	}
-	return r.wellAt()
+	return r.wellAt
 }
 
 // seat is the interface that holds the group's addresses; empty: none may now.
+// That of a group behind routers never goes, whatever becomes of the interface that
+// its adverts go by.
 func (g *group) seat() string {
 	switch {
-	case g.cfg.Announce.Routed() && (g.link != nil || g.everywhere()):
+	case g.cfg.Announce.Routed():
 		return loopback
 	case g.link != nil:
 		return g.link.name

@@ -71,6 +71,28 @@ func TestGrades(t *testing.T) {
 				r.leave(at(time.Hour))
 				r.stay()
 			}, election.Healthy, grades{time.Hour: well}},
+		{"a longer delay makes a node longer unwell that is not well yet",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.configure(at(delay-1), config.BGP{ReturnDelay: time.Hour})
+			}, election.Healthy, grades{time.Hour - 1: unwell, time.Hour: well}},
+		{"and a shorter one less long",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.configure(at(time.Second), config.BGP{ReturnDelay: 2 * time.Second})
+			}, election.Healthy, grades{2*time.Second - 1: unwell, 2 * time.Second: well}},
+		{"one that is well stays so under a longer delay",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.configure(at(delay), config.BGP{ReturnDelay: time.Hour})
+			}, election.Healthy, grades{delay: well}},
+		{"until health falls",
+			func(r *route, at func(time.Duration) time.Time) {
+				r.judge(at(0), true)
+				r.configure(at(delay), config.BGP{ReturnDelay: time.Hour})
+				r.judge(at(time.Hour), false)
+				r.judge(at(2*time.Hour), true)
+			}, election.Healthy, grades{3*time.Hour - 1: unwell, 3 * time.Hour: well}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -127,6 +149,8 @@ type fabric struct {
 	last  string
 	// other tells why no other node serves.
 	other error
+	// asked are the routers that were asked last.
+	asked []netip.Addr
 	// routes are changes of the route to each address, as story has them.
 	routes map[netip.Addr][]string
 	read   map[netip.Addr]int
@@ -190,9 +214,10 @@ func (f *fabric) newest() bgp.Wanted {
 	return f.wanted
 }
 
-func (f *fabric) Prove(context.Context, config.VIP, []netip.Addr) error {
+func (f *fabric) Prove(_ context.Context, _ config.VIP, routers []netip.Addr) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked = routers
 	return f.other
 }
 
@@ -242,7 +267,7 @@ func TestANodeAnnouncesByItsHealth(t *testing.T) {
 		if !slices.Contains(n.listed("lo"), "198.51.100.10/32") {
 			t.Errorf("lo has %v", n.listed("lo"))
 		}
-		n.tells("init -> owner: every-node")
+		n.tells("init -> owner: every-node", "owner -> owner: path-better")
 
 		n.die()
 		time.Sleep(10 * time.Second)
@@ -250,7 +275,7 @@ func TestANodeAnnouncesByItsHealth(t *testing.T) {
 		n.recover()
 		time.Sleep(time.Minute)
 		tellsRoutes(t, f, "10s "+wellRoute) // twice the delay: it flapped
-		n.tells("init -> owner: every-node")
+		n.tells("init -> owner: every-node", "owner -> owner: path-better", "owner -> owner: path-worse", "owner -> owner: path-better")
 	})
 }
 
@@ -283,12 +308,13 @@ func TestDrainOfARoutedVIP(t *testing.T) {
 		if got := n.listed("lo"); len(got) > 0 {
 			t.Errorf("lo has %v", got)
 		}
-		n.tells("init -> owner: every-node", "owner -> drained: drain")
+		drained := []string{"init -> owner: every-node", "owner -> owner: path-better", "owner -> owner: path-worse", "owner -> drained: drain"}
+		n.tells(drained...)
 		if err := n.process.agent.Undrain(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		n.tells("init -> owner: every-node", "owner -> drained: drain", "drained -> owner: undrain")
+		n.tells(append(drained, "drained -> owner: undrain", "owner -> owner: path-better")...)
 		tellsRoutes(t, f, "0s "+wellRoute)
 	})
 }
@@ -306,7 +332,7 @@ func TestDrainOfARoutedVIPWithoutAnotherPath(t *testing.T) {
 		}
 		d.told("apiserver: draining; serving on until a successor is heard", "apiserver: no other path to the VIP is known to work: connection refused; this node serves on")
 		tellsRoutes(t, f, "0s "+leavingRoute, "3s "+wellRoute)
-		n.tells("init -> owner: every-node")
+		n.tells("init -> owner: every-node", "owner -> owner: path-better", "owner -> owner: path-worse", "owner -> owner: path-better")
 		if got := n.drain(DrainRequest{Force: true}).result(); got != DrainDone {
 			t.Errorf("forced drain: %s", got)
 		}
@@ -345,6 +371,8 @@ func TestAReloadChangesRoutersAndRoutes(t *testing.T) {
 		if w := f.newest(); w.Neighbors[0].Address != netip.MustParseAddr("192.0.2.2") || w.Generation == before {
 			t.Errorf("wanted: %+v", w)
 		}
+		n.mustReload(strings.Replace(routed, "return_delay: 5s", "return_delay: 1h", 1))
+		tellsRoutes(t, f, "0s "+wellRoute)
 		n.mustReload(apiserver)
 		time.Sleep(time.Second)
 		tellsRoutes(t, f, "0s "+leavingRoute, "500ms nothing")
@@ -374,6 +402,7 @@ func TestTheElectedOwnerAloneAnnounces(t *testing.T) {
 		}
 		tellsRoutes(t, fa, "0s "+leavingRoute, "500ms nothing")
 		tellsRoutes(t, fb, "0s "+wellRoute)
+		a.tells("init -> backup: startup", "backup -> owner: nobody-heard", "owner -> drained: drain") // one path: nothing to spread
 		if len(a.listed("lo")) > 0 || len(b.listed("lo")) != 1 {
 			t.Errorf("a has %v, b has %v", a.listed("lo"), b.listed("lo"))
 		}

@@ -96,6 +96,7 @@ func (g *group) speaks(now time.Time) bool {
 	if as == g.spoken.as && (as == unannounced || slices.Equal(g.held, g.spoken.held)) {
 		return false
 	}
+	g.swayed(g.spoken.as, as)
 	g.spoken = spoken{as: as, held: g.held}
 	return true
 }
@@ -109,22 +110,19 @@ func (a *Agent) wantedRoutes() bgp.Wanted {
 	b := &a.announcing
 	c := a.config.BGP
 	w := bgp.Wanted{ASN: c.ASN, RouterID: a.routerID(), Generation: b.generation}
-	var ipv4, ipv6, lingering bool
+	var routed, lingering bool
 	for _, g := range slices.Concat(a.groups, a.departing) {
 		if g.cfg.Announce != config.AnnounceBGP || g.gone && g.spoken.as == unannounced {
 			continue
 		}
-		lingering = lingering || g.gone
-		for _, addr := range slices.Concat(g.cfg.Addresses, g.held) {
-			ipv4, ipv6 = ipv4 || addr.Is4(), ipv6 || addr.Is6()
-		}
+		routed, lingering = true, lingering || g.gone
 		w.Routes = g.appendRoutes(w.Routes)
 	}
-	if !a.known || !ipv4 && !ipv6 {
+	if !a.known || !routed {
 		return w
 	}
 	for _, n := range c.Neighbors {
-		w.Neighbors = append(w.Neighbors, neighborOf(n, c, ipv4, ipv6))
+		w.Neighbors = append(w.Neighbors, neighborOf(n, c))
 	}
 	if !lingering {
 		b.former = nil
@@ -158,12 +156,11 @@ func (g *group) appendRoutes(routes []bgp.Route) []bgp.Route {
 	return routes
 }
 
-func neighborOf(n config.Neighbor, c config.BGP, ipv4, ipv6 bool) bgp.Neighbor {
+func neighborOf(n config.Neighbor, c config.BGP) bgp.Neighbor {
 	wanted := bgp.Neighbor{
 		Address: n.Address, ASN: n.ASN, Port: n.Port, PasswordFile: n.PasswordFile,
 		Multihop: n.Multihop, TTLSecurity: n.TTLSecurity,
-		HoldTime: n.HoldTime, GracefulRestart: n.GracefulRestart, IPv4: ipv4, IPv6: ipv6,
-		BFD: bgp.BFD(n.BFD),
+		HoldTime: n.HoldTime, GracefulRestart: n.GracefulRestart, BFD: bgp.BFD(n.BFD),
 	}
 	if c.LocalAddress.IsValid() && c.LocalAddress.Is6() == n.Address.Is6() {
 		wanted.Source = c.LocalAddress
@@ -260,13 +257,13 @@ func (a *Agent) tellNeighbor(was, is bgp.NeighborReport) {
 // reviseRoutes brings announcements in line with a new configuration. Files are
 // read anew. Neighbours that it has no more are kept for as long as routes depart:
 // they are to hear first that these are worse.
-func (a *Agent) reviseRoutes() {
+func (a *Agent) reviseRoutes(now time.Time) {
 	b := &a.announcing
 	b.generation++
 	b.stale = true
 	b.phrases = phrasesOf(a.config.BGP)
 	for _, g := range a.groups {
-		g.route.configure(a.config.BGP)
+		g.route.configure(now, a.config.BGP)
 	}
 	b.former = slices.DeleteFunc(slices.Clone(b.said.Neighbors), func(n bgp.Neighbor) bool {
 		return slices.ContainsFunc(a.config.BGP.Neighbors, func(c config.Neighbor) bool { return c.Address == n.Address })

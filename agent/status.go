@@ -138,7 +138,9 @@ type ListedPeers struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Entry is one change of a VIP group's state.
+// Entry is one change of a VIP group's state. From and To are the same where only
+// what routers are told changed, with the reasons election.PathBetter and
+// election.PathWorse.
 type Entry struct {
 	Time   time.Time       `json:"time"`
 	VIP    string          `json:"vip"`

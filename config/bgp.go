@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -305,8 +306,21 @@ func checkBGP(c *Config, f *findings) {
 			f.add(at, "bgp needs a router to announce to; write bgp.neighbors: [{address: 192.0.2.1, asn: 64500}]")
 		}
 	}
-	if id := c.BGP.RouterID; id.Is6() {
+	switch id := c.BGP.RouterID; {
+	case id.Is6():
 		f.add("bgp.router_id", "%s is IPv6; a router ID is written as an IPv4 address", id)
+	case id.IsValid() && isVIP(c.VIPs, id):
+		f.add("bgp.router_id", "%s is a VIP, which other nodes have too; a router ID is one node's", id)
+	}
+	if c.BGP.ASN == asTrans {
+		f.add("bgp.asn", "%s", nobodysAS)
+	}
+	checkSource(c, f)
+	checkWorse(c.BGP, "unhealthy", c.BGP.Unhealthy, f)
+	checkWorse(c.BGP, "leaving", c.BGP.Leaving.Worse, f)
+	// Another path is looked for when that time has passed.
+	if wait := c.BGP.Leaving.Wait; c.announces() && wait >= c.Drain.Timeout && !f.faulty("drain.timeout") {
+		f.add("bgp.leaving.wait", "%s is not shorter than drain.timeout, %s: no drain would have the time to look for another path; change one of the two", formatDuration(wait), formatDuration(c.Drain.Timeout))
 	}
 	seen := map[netip.Addr]bool{}
 	for i, n := range c.BGP.Neighbors {
@@ -318,6 +332,39 @@ func checkBGP(c *Config, f *findings) {
 	}
 }
 
+// asTrans stands for larger AS numbers where there is no room for them.
+const (
+	asTrans   = 23456
+	nobodysAS = "23456 is AS_TRANS, which is nobody's number (RFC 6793)"
+)
+
+// checkSource reports a source address that no session can have.
+func checkSource(c *Config, f *findings) {
+	const key = "bgp.local_address"
+	source, routers := c.BGP.LocalAddress, c.BGP.Neighbors
+	if !source.IsValid() {
+		return
+	}
+	at := slices.IndexFunc(routers, func(n Neighbor) bool { return n.Address == source })
+	switch {
+	case isVIP(c.VIPs, source):
+		f.add(key, "%s is a VIP; write an address of the node's own", source)
+	case at >= 0:
+		f.add(key, "%s is the router's, bgp.neighbors[%d]; write an address of the node's own", source, at)
+	case len(routers) > 0 && !slices.ContainsFunc(routers, func(n Neighbor) bool { return n.Address.Is6() == source.Is6() }):
+		f.add(key, "%s is %s, and no neighbour is; it would be the source of no session", source, family(source))
+	}
+}
+
+// checkWorse reports routes that are to be worse and are not. Routers of the own
+// AS are told a worse local preference in any case.
+func checkWorse(b BGP, name string, w Worse, f *findings) {
+	external := slices.ContainsFunc(b.Neighbors, func(n Neighbor) bool { return n.ASN != b.ASN })
+	if external && w.Prepend == 0 && !w.GracefulShutdown && w.MED <= b.MED {
+		f.add(member("bgp", name), "makes nothing worse for routers of another AS; write a prepend, graceful_shutdown: true, or a med above %d", b.MED)
+	}
+}
+
 func checkNeighbor(c *Config, n Neighbor, at string, f *findings) {
 	switch {
 	case !n.Address.IsValid():
@@ -325,8 +372,11 @@ func checkNeighbor(c *Config, n Neighbor, at string, f *findings) {
 	case isVIP(c.VIPs, n.Address):
 		f.add(member(at, "address"), "%s is a VIP; write the router's own address", n.Address)
 	}
-	if n.ASN == 0 {
+	switch n.ASN {
+	case 0:
 		f.add(member(at, "asn"), "a neighbour needs one; write the number of the router's autonomous system")
+	case asTrans:
+		f.add(member(at, "asn"), "%s", nobodysAS)
 	}
 	if n.Multihop > 0 && n.TTLSecurity {
 		f.add(member(at, "ttl_security"), "is for routers on the link, and multihop is %d; remove one of the two", n.Multihop)
@@ -350,13 +400,54 @@ func axes(v *VIP) error {
 	return nil
 }
 
+// announces tells whether vipd announces a VIP by BGP.
+func (c *Config) announces() bool {
+	return slices.ContainsFunc(c.VIPs, func(v VIP) bool { return v.Announce == AnnounceBGP })
+}
+
 func bgpWarnings(c *Config) []string {
-	const quick = 50 * time.Millisecond
 	var all []string
+	if b := c.Drain.ShutdownTimeout; c.announces() && 2*c.BGP.Leaving.Wait > b {
+		all = append(all, fmt.Sprintf("bgp.leaving.wait: twice %s does not fit into drain.shutdown_timeout, %s: a stop ends before its last packets have arrived", formatDuration(c.BGP.Leaving.Wait), formatDuration(b)))
+	}
+	for _, worse := range []struct {
+		key string
+		med uint32
+	}{{"unhealthy", c.BGP.Unhealthy.MED}, {"leaving", c.BGP.Leaving.MED}} {
+		if worse.med < c.BGP.MED {
+			all = append(all, fmt.Sprintf("bgp.%s.med: %d is below bgp.med, %d; where routers compare it, the worse node is preferred", worse.key, worse.med, c.BGP.MED))
+		}
+	}
 	for i, n := range c.BGP.Neighbors {
-		if b := n.BFD; b.Enabled && min(b.Transmit, b.Receive) < quick {
-			all = append(all, element("bgp.neighbors", i)+".bfd: intervals below 50ms raise false alarms on hosts that are busy")
+		for _, w := range neighborWarnings(n) {
+			all = append(all, element("bgp.neighbors", i)+"."+w)
 		}
 	}
 	return all
+}
+
+func neighborWarnings(n Neighbor) []string {
+	const quick = 50 * time.Millisecond
+	var all []string
+	if b := n.BFD; b.Enabled && min(b.Transmit, b.Receive) < quick {
+		all = append(all, "bfd: intervals below 50ms raise false alarms on hosts that are busy")
+	}
+	if n.BFD.Enabled && n.BFD.Multiplier == 1 {
+		all = append(all, "bfd.multiplier: with 1 a single packet that is lost ends the session")
+	}
+	return all
+}
+
+// sourceWarnings are about an address that this host may come to have.
+func sourceWarnings(c *Config, host []Interface) []string {
+	source := c.BGP.LocalAddress
+	if !source.IsValid() || !c.announces() {
+		return nil
+	}
+	for _, link := range host {
+		if slices.ContainsFunc(link.Prefixes, func(p netip.Prefix) bool { return p.Addr() == source }) {
+			return nil
+		}
+	}
+	return []string{fmt.Sprintf("bgp.local_address: no interface has %s; the sessions wait for it", source)}
 }

@@ -109,8 +109,8 @@ func checkHostVRIDs(f *findings, vips []VIP, host []Interface) {
 }
 
 // Warnings lists what is allowed but probably not meant, each in one line that
-// names the key: interfaces that this host does not have, and settings that
-// give up a guarantee.
+// names the key: interfaces and addresses that this host does not have, and
+// settings that give up a guarantee.
 func Warnings(c *Config, host []Interface) []string {
 	var all []string
 	for i, v := range c.VIPs {
@@ -118,7 +118,7 @@ func Warnings(c *Config, host []Interface) []string {
 			all = append(all, element("vips", i)+"."+w)
 		}
 	}
-	return append(all, bgpWarnings(c)...)
+	return slices.Concat(all, bgpWarnings(c), sourceWarnings(c, host))
 }
 
 // SettingWarnings are those of [Warnings] that no host changes.

@@ -28,8 +28,11 @@ type WayOut struct {
 
 // judgeWaysOut looks what this host's filters do to packets that vipd sends.
 func judgeWaysOut(f *Facts, v *verdict) {
-	v.groups(f)
-	ways, _ := seen(v, f.WaysOut)
+	groups := v.groups(f)
+	ways, ok := seen(v, f.WaysOut)
+	if ok && len(ways) == 0 && slices.ContainsFunc(groups, func(g Group) bool { return !g.Announce.Routed() }) {
+		v.cannot("no VIP has an interface that works")
+	}
 	for _, w := range ways {
 		if w.Passes {
 			continue

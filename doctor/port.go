@@ -72,14 +72,18 @@ func lastColon(text string) int {
 // judgePorts looks for ports that others have.
 func judgePorts(f *Facts, v *verdict) {
 	v.groups(f)
-	sockets, ok := seen(v, f.Sockets)
-	if !ok || f.Config == nil {
+	sockets, _ := seen(v, f.Sockets)
+	if f.Config == nil {
 		return
 	}
 	for _, n := range f.needs() {
 		for _, s := range sockets {
 			if s.Ours || s.UDP != n.udp || s.Local.Port() != n.local.Port() || !overlap(s.Local.Addr(), n.local.Addr()) {
 				continue
+			}
+			if s.Program.PID == 0 && f.runs() {
+				v.cannot("whose port of " + n.key + " is may be seen by root only: sudo vipd doctor")
+				break
 			}
 			v.found(PortTaken, Error, n.key, fmt.Sprintf("%s has %s", nameOf(s.Program), s.Local), "stop that program, or write another port: "+n.key+" (hello.port the same on all nodes)")
 			break

@@ -98,6 +98,11 @@ const (
 	EveryNode Reason = "every-node"
 	// Reloaded: a changed configuration made the group start anew or end.
 	Reloaded Reason = "reload"
+	// PathBetter: with every node announcing, this one's path became as good as
+	// any. The state did not change.
+	PathBetter Reason = "path-better"
+	// PathWorse: it became worse than others', or was withdrawn.
+	PathWorse Reason = "path-worse"
 	// HandoverEnded: this former owner carries no connections any more.
 	HandoverEnded Reason = "handover-ended"
 )
@@ -109,7 +114,6 @@ func Reasons() []Reason {
 		HigherPriority, NobodyHeard, DuelLost, Unwell, Drain, Undrain, Forced,
 		Shutdown, NoInterface, NoCarrier, NoAddress, TrackedInterface,
 		AddressConflict, VIPAnswered, HoldFailed, Unheard, OwnerDeaf, Late, LeaseFree,
-		LeaseLost, EveryNode, Reloaded,
-		HandoverEnded,
+		LeaseLost, EveryNode, Reloaded, PathBetter, PathWorse, HandoverEnded,
 	}
 }

@@ -5,6 +5,30 @@ import (
 	"fmt"
 )
 
+// AcceptLocal is the function of that name, for a host whose interfaces this Flow
+// may need the same setting of at the same time: whoever needs it last gives it
+// back. The next life puts it back after a kill.
+func (f *Flow) AcceptLocal(ifname string) (giveBack func() error, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.guests[ifname]++
+	if err := f.borrowFor(ifname); err != nil {
+		return nil, errors.Join(err, f.dismiss(ifname))
+	}
+	return func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.dismiss(ifname)
+	}, nil
+}
+
+func (f *Flow) dismiss(ifname string) error {
+	if f.guests[ifname]--; f.guests[ifname] == 0 {
+		delete(f.guests, ifname)
+	}
+	return f.giveBack()
+}
+
 // AcceptLocal makes an interface take IPv4 packets whose source is an address of
 // this host (accept_local), which the kernel drops as martians otherwise.
 // giveBack puts the setting back; it must be called. A kill in between leaves

@@ -34,7 +34,7 @@ func (f *Flow) wanted(ifname string) map[setting]uint32 {
 	if f.strays || f.quiet[ifname] || slices.ContainsFunc(slices.Collect(maps.Keys(f.shadows[ifname])), netip.Addr.Is4) {
 		maps.Copy(values, quietSettings())
 	}
-	if f.martian[ifname] {
+	if f.martian[ifname] || f.guests[ifname] > 0 {
 		values[acceptLocal] = 1
 	}
 	return values

@@ -37,6 +37,8 @@ type Flow struct {
 	// quiet and martian are the interfaces that the groups of the last Apply want
 	// settings for.
 	quiet, martian map[string]bool
+	// guests counts, by interface, those who asked for AcceptLocal.
+	guests map[string]int
 	// strays: a shadow of an earlier life stands.
 	strays bool
 	// shadows are the addresses held on lo, by the interface they came from.
@@ -54,7 +56,7 @@ func New(log *slog.Logger, memory string) (*Flow, error) {
 		log: log, now: time.Now,
 		rulesets: map[nftables.TableFamily]*ruleset{},
 		reserved: reservations{},
-		quiet:    map[string]bool{}, martian: map[string]bool{},
+		quiet:    map[string]bool{}, martian: map[string]bool{}, guests: map[string]int{},
 		shadows:  map[string]map[netip.Addr]bool{},
 		expected: map[nftables.TableFamily]bool{},
 	}

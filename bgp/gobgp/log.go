@@ -73,6 +73,9 @@ func (l *logger) Warn(msg string, fields gobgplog.Fields) {
 }
 
 func (l *logger) Info(msg string, fields gobgplog.Fields) {
+	if msg == "Delete a peer configuration" {
+		l.session.reaper.deletes()
+	}
 	l.note(msg, fields)
 	l.session.log.Debug(msg, pairs(fields)...)
 }

@@ -26,6 +26,10 @@ const (
 	// idleAfterReset, in seconds, is the pause after a session that this side
 	// ended; gobgp's default is 30.
 	idleAfterReset = 1
+	// deferral, in seconds, is how long a speaker that was started again waits for
+	// what the router has to say (RFC 4724 4.1), of which nothing matters here;
+	// gobgp's default is 360.
+	deferral = 1
 	// closing bounds the wait for a notification to be sent.
 	closing = time.Second
 	// worstTTL is what gobgp accepts as least TTL with TTL security: the
@@ -45,6 +49,7 @@ type Session struct {
 	local    Local
 	neighbor bgp.Neighbor
 	server   *server.BgpServer
+	reaper   reaper
 	log      *slog.Logger
 	changed  func()
 	endWatch context.CancelFunc
@@ -53,7 +58,9 @@ type Session struct {
 
 	announcing sync.Mutex
 
-	mu    sync.Mutex
+	mu sync.Mutex
+	// heard: there was an event.
+	heard bool
 	state bgp.SessionState
 	since time.Time
 	flaps uint64
@@ -67,8 +74,9 @@ func Open(local Local, n bgp.Neighbor, log *slog.Logger, changed func()) (*Sessi
 	s := &Session{
 		local: local, neighbor: n, log: log.With("neighbor", n.Address), changed: changed,
 		state: bgp.Idle, since: time.Now(), moved: make(chan struct{}, 1),
+		reaper: reaper{deleted: make(chan struct{}, 1)},
 	}
-	s.server = server.NewBgpServer(server.LoggerOption(&logger{s}))
+	s.server = server.NewBgpServer(server.LoggerOption(&logger{s}), server.TimingHookOption(&s.reaper))
 	go s.serve()
 	if err := s.begin(); err != nil {
 		s.stop()
@@ -94,13 +102,28 @@ func (s *Session) begin() error {
 	if err := s.onlyOwnRoutes(ctx); err != nil {
 		return err
 	}
+	// The peer comes first, because the reaper can end a server with a watch only by
+	// the end of its peer.
+	if err := s.server.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.neighbor)}); err != nil {
+		return err
+	}
 	watching, end := context.WithCancel(ctx)
 	s.endWatch = end
 	request := &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}}
 	if err := s.server.WatchEvent(watching, request, s.event); err != nil {
 		return err
 	}
-	return s.server.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.neighbor)})
+	return s.server.ListPeer(ctx, &api.ListPeerRequest{}, s.first)
+}
+
+// first notes the state that the session had when it was watched already, unless
+// an event was quicker.
+func (s *Session) first(p *api.Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.heard {
+		s.state = stateOf(p.GetState().GetSessionState())
+	}
 }
 
 // onlyOwnRoutes neither imports nor exports anything but what is announced here.
@@ -147,9 +170,12 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 	}
 	restart := n.GracefulRestart > 0
 	if restart {
-		p.GracefulRestart = &api.GracefulRestart{Enabled: true, RestartTime: uint32(seconds(n.GracefulRestart))} //nolint:gosec // 12 bits
+		p.GracefulRestart = &api.GracefulRestart{
+			Enabled: true, RestartTime: uint32(seconds(n.GracefulRestart)), //nolint:gosec // 12 bits
+			LocalRestarting: n.Restarted, DeferralTime: deferral,
+		}
 	}
-	for _, f := range families(n) {
+	for _, f := range families() {
 		p.AfiSafis = append(p.AfiSafis, &api.AfiSafi{
 			Config:            &api.AfiSafiConfig{Family: f, Enabled: true},
 			MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: restart}},
@@ -161,15 +187,13 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 // seconds are whole ones.
 func seconds(d time.Duration) uint64 { return uint64(d / time.Second) } //nolint:gosec // not negative
 
-func families(n bgp.Neighbor) []*api.Family {
-	var all []*api.Family
-	if n.IPv4 {
-		all = append(all, &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST})
+// families are those of every session. What the router does not agree to is left
+// out of it (RFC 4760 8).
+func families() []*api.Family {
+	return []*api.Family{
+		{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST},
+		{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST},
 	}
-	if n.IPv6 {
-		all = append(all, &api.Family{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST})
-	}
-	return all
 }
 
 // event notes the session's state. It must not call the server back.
@@ -179,6 +203,7 @@ func (s *Session) event(ev *api.WatchEventResponse) {
 		return
 	}
 	s.mu.Lock()
+	s.heard = true
 	now := stateOf(state.SessionState)
 	if now == s.state {
 		s.mu.Unlock()
@@ -252,7 +277,9 @@ func (s *Session) Hasten() error {
 	ctx := context.Background()
 	err := s.server.DeletePeer(ctx, &api.DeletePeerRequest{Address: s.neighbor.Address.String()})
 	if err == nil {
+		<-s.reaper.deleted // the reaper is to wait for the last one
 		err = s.server.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.neighbor)})
+		s.reaper.peerless.Store(err != nil)
 	}
 	if err != nil {
 		return fmt.Errorf("begin BGP session with %s anew: %w", s.neighbor.Address, err)
@@ -275,6 +302,13 @@ func (s *Session) Close(why string) error {
 	return nil
 }
 
+// Remove is Close for a neighbour that the configuration does not have any more,
+// which is what it is told (RFC 4486 4, Peer De-configured).
+func (s *Session) Remove() error {
+	s.stop() // gobgp says so whenever it stops
+	return nil
+}
+
 // awaitEnd waits until the connection has ended: a notification is queued, and
 // stop would overtake it.
 func (s *Session) awaitEnd() {
@@ -289,13 +323,12 @@ func (s *Session) awaitEnd() {
 }
 
 func (s *Session) stop() {
-	if s.endWatch != nil {
-		s.endWatch()
-	}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		_ = s.server.StopBgp(context.Background(), &api.StopBgpRequest{}) // it fails only for want of a request
+		ctx := context.Background()
+		_ = s.server.StopBgp(ctx, &api.StopBgpRequest{}) // it fails only for want of a request
+		s.reaper.reap(s.server, s.endWatch)
 	}()
 	select {
 	case <-stopped:

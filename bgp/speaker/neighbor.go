@@ -36,9 +36,12 @@ type neighbor struct {
 	// haste belongs to work.
 	haste haste
 
-	mu        sync.Mutex
-	routes    []bgp.Route
+	mu     sync.Mutex
+	routes []bgp.Route
+	// owed are those of routes that must not be left to another session.
+	owed      []bgp.Route
 	farewell  string
+	removed   bool
 	reset     string
 	hasten    bool
 	session   Session
@@ -59,9 +62,17 @@ func (n *neighbor) begin(former *neighbor) {
 	}()
 }
 
-// announce replaces the routes that are wanted.
-func (n *neighbor) announce(routes []bgp.Route) {
-	n.tell(func() { n.routes = routes })
+// announce replaces the routes that are wanted, and those of them that this
+// neighbour has to be told.
+func (n *neighbor) announce(routes, owed []bgp.Route) {
+	n.tell(func() { n.routes, n.owed = routes, owed })
+}
+
+// moved is called when the session's state may have changed: what is announced
+// depends on it.
+func (n *neighbor) moved() {
+	n.rouse()
+	n.changed()
 }
 
 // lose resets the session because the way to the neighbour is lost.
@@ -79,6 +90,11 @@ func (n *neighbor) tell(change func()) {
 	n.mu.Lock()
 	change()
 	n.mu.Unlock()
+	n.rouse()
+}
+
+// rouse has work look at everything anew.
+func (n *neighbor) rouse() {
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -91,6 +107,24 @@ func (n *neighbor) close(why string) {
 	n.farewell = why
 	n.mu.Unlock()
 	n.end()
+}
+
+// remove is close for a neighbour that is configured no more.
+func (n *neighbor) remove() {
+	n.mu.Lock()
+	n.removed = true
+	n.mu.Unlock()
+	n.end()
+}
+
+// over tells whether the work has ended.
+func (n *neighbor) over() bool {
+	select {
+	case <-n.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (n *neighbor) work(ctx context.Context) {
@@ -106,7 +140,7 @@ func (n *neighbor) work(ctx context.Context) {
 		case <-n.wake:
 		case <-inspect.C:
 		case <-ctx.Done():
-			if err := session.Close(n.farewell); err != nil {
+			if err := n.part(session); err != nil {
 				n.log.Debug("the end of a BGP session", "error", err)
 			}
 			return
@@ -114,10 +148,21 @@ func (n *neighbor) work(ctx context.Context) {
 	}
 }
 
+// part ends the session.
+func (n *neighbor) part(session Session) error {
+	n.mu.Lock()
+	why, removed := n.farewell, n.removed
+	n.mu.Unlock()
+	if removed {
+		return session.Remove()
+	}
+	return session.Close(why)
+}
+
 // begun begins the session, sooner or later; nil: the work is to end.
 func (n *neighbor) begun(ctx context.Context) Session {
 	for n.wanted.Unusable == "" {
-		session, err := n.open(n.asn, n.routerID, n.wanted, n.changed)
+		session, err := n.open(n.asn, n.routerID, n.wanted, n.moved)
 		if err == nil {
 			n.mu.Lock()
 			n.session, n.fault = session, ""
@@ -138,7 +183,7 @@ func (n *neighbor) begun(ctx context.Context) Session {
 // bring brings the session to what is wanted.
 func (n *neighbor) bring(session Session) {
 	n.mu.Lock()
-	routes, reset, hasten := n.routes, n.reset, n.hasten
+	routes, owed, reset, hasten := n.routes, n.owed, n.reset, n.hasten
 	n.reset, n.hasten = "", false
 	n.mu.Unlock()
 	if reset != "" && session.State().State == bgp.Established {
@@ -154,9 +199,13 @@ func (n *neighbor) bring(session Session) {
 		}
 	}
 	err := session.Announce(routes)
+	began := session.State().State
 	announced, listed := session.Announced()
 	if err == nil {
 		err = listed
+	}
+	if err == nil && began == bgp.Established && session.State().State == bgp.Established {
+		err = lacking(owed, announced)
 	}
 	n.blame(err)
 	n.mu.Lock()

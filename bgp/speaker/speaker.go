@@ -39,11 +39,15 @@ type Speaker struct {
 	wanted    bgp.Wanted
 	applied   bool
 	neighbors map[netip.Addr]*neighbor
-	lapse     *time.Timer
+	// removed are neighbours that are configured no more, until they are gone.
+	removed map[netip.Addr]*neighbor
+	lapse   *time.Timer
 
 	mu    sync.Mutex
 	sight map[netip.Addr]Sight
-	turns []turn
+	// missed are ways that were up and are not.
+	missed map[netip.Addr]bool
+	turns  []turn
 }
 
 // turn is a way that was lost, or is there.
@@ -57,7 +61,8 @@ type turn struct {
 func New(edges Edges, log *slog.Logger) *Speaker {
 	return &Speaker{
 		edges: edges, log: log, wake: make(chan struct{}, 1),
-		neighbors: map[netip.Addr]*neighbor{}, sight: map[netip.Addr]Sight{},
+		neighbors: map[netip.Addr]*neighbor{}, removed: map[netip.Addr]*neighbor{},
+		sight: map[netip.Addr]Sight{}, missed: map[netip.Addr]bool{},
 	}
 }
 
@@ -123,9 +128,12 @@ func (s *Speaker) watch(ways []Way) {
 	s.edges.Watcher.Configure(ways)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.sight, func(n netip.Addr, _ Sight) bool {
-		return !slices.ContainsFunc(ways, func(w Way) bool { return w.Neighbor == n })
-	})
+	for n := range s.sight {
+		if !slices.ContainsFunc(ways, func(w Way) bool { return w.Neighbor == n }) {
+			delete(s.sight, n)
+			delete(s.missed, n)
+		}
+	}
 }
 
 // heard takes what the daemon wants; false: it has ended.
@@ -174,16 +182,18 @@ func (s *Speaker) apply(w bgp.Wanted) {
 	}
 	for addr, n := range s.neighbors {
 		if !wanted[addr] {
-			n.close("the neighbour was removed from the configuration")
+			n.remove()
+			s.removed[addr] = n
 			delete(s.neighbors, addr)
 		}
 	}
+	maps.DeleteFunc(s.removed, func(_ netip.Addr, n *neighbor) bool { return n.over() })
 	for _, n := range w.Neighbors {
 		former := s.neighbors[n.Address]
 		if former == nil || !local || former.wanted.Session() != n.Session() {
 			s.replace(former, n)
 		}
-		s.neighbors[n.Address].announce(w.Routes)
+		s.neighbors[n.Address].announce(w.Routes, owed(n, w))
 	}
 	s.watch(ways(w))
 	s.changed()
@@ -193,6 +203,9 @@ func (s *Speaker) apply(w bgp.Wanted) {
 func (s *Speaker) replace(former *neighbor, n bgp.Neighbor) {
 	if former != nil {
 		former.close("the configuration of the neighbour changed")
+	} else {
+		former = s.removed[n.Address] // which may not be gone yet
+		delete(s.removed, n.Address)
 	}
 	next := &neighbor{
 		wanted: n, asn: s.wanted.ASN, routerID: s.wanted.RouterID,
@@ -230,7 +243,7 @@ func (s *Speaker) forsake() {
 
 func (s *Speaker) withdraw() {
 	for _, n := range s.neighbors {
-		n.announce(nil)
+		n.announce(nil, nil)
 	}
 	if len(s.neighbors) > 0 {
 		time.Sleep(spread)
@@ -244,8 +257,10 @@ func (s *Speaker) farewell(why string) {
 	for _, n := range s.neighbors {
 		n.close(why)
 	}
-	for _, n := range s.neighbors {
-		<-n.done
+	for _, all := range []map[netip.Addr]*neighbor{s.neighbors, s.removed} {
+		for _, n := range all {
+			<-n.done
+		}
 	}
 }
 
@@ -261,8 +276,11 @@ func (s *Speaker) Saw(neighbor netip.Addr, now Sight) {
 	if before.State == bfd.Up && now.State == bfd.Down && now.Remote != bfd.AdminDown && now.Err == nil {
 		s.turns = append(s.turns, turn{neighbor, "BFD: " + now.Diagnostic.String()})
 	}
-	if before.State != bfd.Up && now.State == bfd.Up {
+	if now.State == bfd.Up && s.missed[neighbor] {
 		s.turns = append(s.turns, turn{neighbor: neighbor})
+	}
+	if before.State == bfd.Up || now.State == bfd.Up {
+		s.missed[neighbor] = now.State != bfd.Up
 	}
 	s.mu.Unlock()
 	s.log.Info("BFD", "neighbor", neighbor, "from", before.State.String(), "to", now.State.String(), "detail", now.Diagnostic.String(), "error", now.Err)

@@ -48,6 +48,14 @@ func (g *globals) check() error {
 			g.checkPeers(c, v, fmt.Sprintf("vips[%d].vrrp.peers_file: %s", i, v.VRRP.PeersFile))
 		}
 	}
+	for i, n := range c.BGP.Neighbors {
+		if n.PasswordFile == "" {
+			continue
+		}
+		if _, err := os.Stat(n.PasswordFile); err != nil {
+			g.warn("bgp.neighbors[%d].password_file: %v; there is no session with %s without it", i, err, n.Address)
+		}
+	}
 	text, err := config.Marshal(c)
 	if err != nil {
 		return err

@@ -53,6 +53,9 @@ func TestCheckAgainstTheHost(t *testing.T) {
 			"vips: [{addresses: [192.0.2.10], vrrp: {peers_file: " + dir + "/none}}]", exitDone, "warning: vips[0].vrrp.peers_file: " + dir + "/none"},
 		{"a wrong line in a peers file is a warning",
 			"vips: [{addresses: [192.0.2.10], vrrp: {peers_file: " + peers + "}}]", exitDone, "nobody"},
+		{"a password file that is not there is a warning",
+			"vips: [{addresses: [198.51.100.10], announce: bgp, election: none}]\nbgp: {asn: 1, neighbors: [{address: 192.0.2.1, asn: 2, password_file: " + dir + "/none}]}",
+			exitDone, "none: no such file or directory; there is no session with 192.0.2.1 without it"},
 		{"a web_config that is not there is a warning",
 			"vips: [{addresses: [192.0.2.10]}]\nmetrics: {web_config: " + dir + "/none}", exitDone, "warning: metrics.web_config: " + dir + "/none"},
 	}

@@ -132,6 +132,7 @@ func past() []agent.Entry {
 		{Time: noon().Add(-4 * time.Hour), VIP: "apiserver", From: agent.StateInit, To: agent.StateBackup, Reason: election.Startup, Owner: "192.0.2.12", DurationSeconds: 0.0421},
 		{Time: noon().Add(-3*time.Hour - 12*time.Minute), VIP: "apiserver", From: agent.StateBackup, To: agent.StateOwner, Reason: election.OwnerSilent, Detail: "no advert for 330ms", Owner: "192.0.2.11", DurationSeconds: 2880},
 		{Time: noon().Add(-5 * time.Second), VIP: "apiserver", From: agent.StateOwner, To: agent.StateFault, Reason: election.NoCarrier, Detail: "eth0 lost its link; it is looked at again as soon as the kernel reports a carrier there", DurationSeconds: 11515},
+		{Time: noon(), VIP: "routed", From: agent.StateOwner, To: agent.StateOwner, Reason: election.PathWorse, Detail: "this node leaves", Owner: "192.0.2.11", DurationSeconds: 7200},
 	}
 }
 

@@ -130,7 +130,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 	_, _ = rand.Read(options.Secret[:])
 	var a *agent.Agent
 	client := d.speakerOf(func(ev agent.SpeakerChanged) { a.Post(inner, ev) })
-	options.Edges.Speaker, options.Edges.Paths = client, paths{}
+	options.Edges.Speaker, options.Edges.Paths = client, pathsBeside(flows)
 	a = agent.New(options)
 	g.Go(func() error { return client.Run(inner) })
 	g.Go(func() error { return watchInterfaces(inner, a) })

@@ -1,7 +1,6 @@
 package survey
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -12,22 +11,10 @@ import (
 )
 
 // listLinks lists the interfaces as they are now.
-func (s *survey) listLinks(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var all []vip.Interface
-	err := vip.Watch(ctx, func(ev vip.Event) {
-		switch ev := ev.(type) {
-		case vip.InterfaceChanged:
-			if ctx.Err() == nil {
-				all = append(all, ev.Interface)
-			}
-		case vip.Synced:
-			cancel()
-		}
-	})
+func (s *survey) listLinks() {
+	all, err := vip.List()
 	if err != nil {
-		s.facts.Links = doctor.Unknown[[]doctor.Link](err.Error())
+		s.facts.Links = doctor.Unknown[[]doctor.Link](needsRoot(err))
 		return
 	}
 	s.links = map[string]int{}

@@ -11,7 +11,6 @@ import (
 
 const (
 	keepalivedConfig = "/etc/keepalived/keepalived.conf"
-	vipdConfig       = "/etc/vipd/vipd.yaml"
 	manifests        = "/etc/kubernetes/manifests/*.yaml"
 	// includeDepth bounds files that include each other.
 	includeDepth = 8
@@ -28,7 +27,7 @@ func (s *survey) findRivals() doctor.Fact[[]doctor.Rival] {
 	}
 	vips := s.vips()
 	parents := map[int]bool{}
-	for _, p := range s.processes {
+	for _, p := range s.processes.Value {
 		switch p.name {
 		case "keepalived":
 			// Its children have the same arguments.
@@ -36,15 +35,15 @@ func (s *survey) findRivals() doctor.Fact[[]doctor.Rival] {
 				continue
 			}
 			parents[p.pid] = true
-			file := s.named(p, keepalivedConfig, "-f", "--use-file")
+			file := p.file(keepalivedConfig, "-f", "--use-file")
 			add("keepalived", p.where()+", by "+file+",", named(s.root.keepalived(file, includeDepth), vips))
 		case "kube-vip":
 			address, _ := p.variable("address")
 			legacy, _ := p.variable("vip_address")
 			add("kube-vip", p.where(), named(strings.Join(append(p.args, address, legacy), " "), vips))
 		case "vipd":
-			if len(p.args) > 0 && p.args[0] == "run" && p.pid != s.pid() {
-				file := s.named(p, vipdConfig, "--config")
+			if p.isDaemon() && p.pid != s.pid() {
+				file := p.configuration()
 				add("vipd", p.where()+", by "+file+",", s.vipsOf(file, vips))
 			}
 		}
@@ -54,18 +53,7 @@ func (s *survey) findRivals() doctor.Fact[[]doctor.Rival] {
 			add("kube-vip", file, named(text, vips))
 		}
 	}
-	if s.pid() == 0 && s.facts.Status.Missing == "" {
-		return doctor.Unknown[[]doctor.Rival]("the daemon does not tell its process")
-	}
-	return doctor.Known(all)
-}
-
-// named is the path of a file that a process was given, else the usual one.
-func (s *survey) named(p process, usual string, flags ...string) string {
-	if file, ok := flagValue(p.args, flags...); ok {
-		return file
-	}
-	return usual
+	return doctor.Fact[[]doctor.Rival]{Value: all, Missing: s.processes.Missing}
 }
 
 // vipsOf are the VIPs in common with another configuration of vipd.

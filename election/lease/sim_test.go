@@ -189,11 +189,20 @@ func (w *world) served() bool {
 	return false
 }
 
+// seeds is how many worlds there are: fewer in short tests, which the race detector
+// slows down.
+func seeds(all uint64) uint64 {
+	if testing.Short() {
+		return all / 8
+	}
+	return all
+}
+
 // Whatever is cut, frozen, slow, killed, ill, drained or restored, and whatever
 // becomes of messages: never two answer for the VIP, and when all is well again
 // one does, and goes on.
 func TestNeverTwoAnswer(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range seeds(400) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, seed, 2+int(seed%3), true)
@@ -206,7 +215,7 @@ func TestNeverTwoAnswer(t *testing.T) {
 // Before there is a store VRRP elects. On a segment that carries adverts its owner
 // takes the lease, whoever reaches the store first, and there is no moment with two.
 func TestNeverTwoAnswerAtTheChangeOver(t *testing.T) {
-	for seed := range uint64(150) {
+	for seed := range seeds(150) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, seed, 2+int(seed%3), false)

@@ -164,12 +164,16 @@ func (l *Leases) insist(ctx context.Context, g Group, o lease.Order, before mark
 
 // renew keeps the lease alive, or makes one, and reads the owner key.
 func (l *Leases) renew(ctx context.Context, g Group, o lease.Order, before mark, a *lease.Answer) error {
-	if err := l.prolong(ctx, o, a); err != nil {
+	term, err := l.prolong(ctx, o, a)
+	if err != nil {
 		return err
 	}
 	answer, err := l.present().etcd.Get(ctx, g.owner())
 	if err != nil {
 		return err
+	}
+	if term != 0 && answer.Header.RaftTerm != term {
+		return errFormerLeader
 	}
 	a.Done, a.Epoch, a.Revision = true, l.heard(before, answer.Header), answer.Header.Revision
 	if len(answer.Kvs) > 0 {
@@ -178,33 +182,40 @@ func (l *Leases) renew(ctx context.Context, g Group, o lease.Order, before mark,
 	return nil
 }
 
-func (l *Leases) prolong(ctx context.Context, o lease.Order, a *lease.Answer) error {
+// errFormerLeader: the next try asks the leader that there is now.
+var errFormerLeader = errors.New("etcd changed its leader while the lease was renewed")
+
+// prolong returns Raft's term from before a lease was kept alive; 0: it was made,
+// by the quorum. A leader keeps leases alive by itself, so one that has a successor
+// and does not know it yet counts a lease on that its successor lets end. There is
+// no successor if the quorum answers later in the same term.
+func (l *Leases) prolong(ctx context.Context, o lease.Order, a *lease.Answer) (term uint64, err error) {
 	if o.Lease == 0 {
 		granted, err := l.present().etcd.Grant(ctx, int64(o.TTL/time.Second))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		a.Lease, a.TTL = lease.ID(granted.ID), time.Duration(granted.TTL)*time.Second
-		return nil
+		return 0, nil
 	}
 	// The library's own call for this tries again without a pause while there is no
 	// connection.
 	stream, err := pb.NewLeaseClient(l.present().etcd.ActiveConnection()).LeaseKeepAlive(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(o.Lease)}); err != nil {
-		return err
+		return 0, err
 	}
 	kept, err := stream.Recv()
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case kept.TTL <= 0:
-		return rpctypes.ErrLeaseNotFound
+		return 0, rpctypes.ErrLeaseNotFound
 	}
 	a.TTL = time.Duration(kept.TTL) * time.Second
-	return nil
+	return kept.Header.GetRaftTerm(), nil
 }
 
 func (l *Leases) stand(ctx context.Context, g Group, o lease.Order, before mark, a *lease.Answer) error {

@@ -11,25 +11,24 @@ import (
 	"github.com/vipd/vipd/internal/lab/router"
 )
 
+// A router has one session for each pair of addresses: either speaker may be the
+// one that takes another address of the host.
 func TestBesideAnotherSpeakerOnTheHost(t *testing.T) {
 	guest := router.Node{Address: netip.MustParseAddr("10.77.0.51"), ASN: 64999}
-	s := open(t, Options{Hosts: 2, BGP: []string{quick}, Peering: router.Peering{Guests: []router.Node{guest}}}, "bird")
+	second := router.Node{Address: netip.MustParseAddr("10.77.0.52"), ASN: 64512}
+	s := open(t, Options{Hosts: 2, BGP: []string{quick}, Peering: router.Peering{Guests: []router.Node{guest, second}}}, "bird")
 	host := s.Lab.Hosts[0]
-	_, err := host.Run(s.ctx(), "ip", "address", "add", "10.77.0.51/24", "dev", host.Interface)
-	s.must(err)
+	for _, own := range []router.Node{guest, second} {
+		_, err := host.Run(s.ctx(), "ip", "address", "add", own.Address.String()+"/24", "dev", host.Interface)
+		s.must(err)
+	}
 	other := netip.MustParsePrefix("198.51.100.0/24")
-	_, err = router.StartBIRD(s.ctx(), host, router.Peering{
+	_, err := router.StartBIRD(s.ctx(), host, router.Peering{
 		ASN: guest.ASN, Source: guest.Address, Connects: true, Networks: []netip.Prefix{other},
 		Nodes: []router.Node{{Address: s.Lab.Router.Addr4, ASN: RouterASN}},
 	})
 	s.must(err)
-	s.await("both speakers' sessions", func() error {
-		got, err := s.Router.Established(s.ctx())
-		if err == nil && (!slices.Contains(got, guest.Address) || !slices.Contains(got, host.Addr4)) {
-			err = fmt.Errorf("established: %v", got)
-		}
-		return err
-	})
+	s.awaitEstablished(guest.Address, host.Addr4, s.Lab.Hosts[1].Addr4)
 	s.must(s.AwaitPaths(s.ctx(), VIP4(), s.Lab.Hosts...))
 	s.await("the other speaker's route", func() error {
 		hops, err := s.Router.Routes(s.ctx(), other)
@@ -38,37 +37,82 @@ func TestBesideAnotherSpeakerOnTheHost(t *testing.T) {
 		}
 		return err
 	})
+	t.Run("and from another address of the node", func(t *testing.T) {
+		s := stage{s.Fabric, t}
+		s.Change(func(o *Options) { o.BGP = append(o.BGP, "local_address: "+second.Address.String()) })
+		s.must(s.Configure(host))
+		_, err = s.Vipd.Command(s.ctx(), host, "reload")
+		s.must(err)
+		s.awaitEstablished(guest.Address, second.Address, s.Lab.Hosts[1].Addr4)
+	})
+}
+
+// awaitEstablished waits until the router has sessions with exactly these.
+func (s *stage) awaitEstablished(want ...netip.Addr) {
+	s.t.Helper()
+	slices.SortFunc(want, netip.Addr.Compare)
+	s.await("the router's sessions", func() error {
+		got, err := s.Router.Established(s.ctx())
+		if err == nil && !slices.Equal(got, want) {
+			err = fmt.Errorf("established: %v, not %v", got, want)
+		}
+		return err
+	})
 }
 
 func TestPacketsAreWellFormed(t *testing.T) {
-	opts := watched(100 * time.Millisecond)
-	opts.Hosts, opts.BGP, opts.VIPs = 2, []string{quick, `communities: ["64512:100", "64512:1:1"]`}, []netip.Addr{VIP4(), VIP6()}
-	s := open(t, opts, "tshark", "tcpdump")
-	host := s.Lab.Hosts[0]
-	seen, err := s.Lab.Switch.Capture(s.ctx(), "tcp port 179 or udp port 3784")
-	s.must(err)
-	s.must(s.Daemon(host).Signal(15))
-	_, err = s.Daemon(host).Wait(s.ctx())
-	s.must(err)
-	s.must(s.StartDaemon(host))
-	s.must(s.AwaitPaths(s.ctx(), VIP6(), s.Lab.Hosts...))
-	s.awaitBFD(host, bgp.BFDUp)
-	s.must(seen.Stop())
-	bad, err := seen.Malformed(s.ctx(), "bgp", "bfd")
-	s.must(err)
-	for _, frame := range bad {
-		t.Errorf("malformed: %s", frame)
+	both := []netip.Addr{VIP4(), VIP6()}
+	external := watched(100 * time.Millisecond)
+	external.BGP = []string{`communities: ["64512:100", "64512:1:1"]`}
+	internal := watched(100 * time.Millisecond)
+	internal.OneAS, internal.IPv6Sessions, internal.Peering.GracefulRestart = true, true, true
+	internal.Neighbor = append(internal.Neighbor, "graceful_restart: 10s")
+	rows := []struct {
+		name string
+		opts Options
+		// shows are what some frame has to show, as filters of tshark.
+		shows map[string]string
+	}{
+		{"to another AS, over IPv4", external, map[string]string{
+			"a Cease with its reason":            "bgp.notify.major_error == 6 && bgp.notify.communication_length > 0",
+			"GRACEFUL_SHUTDOWN":                  "bgp.update.path_attribute.community_wellknown == 0xffff0000",
+			"a large community":                  "bgp.large_communities",
+			"admin-down after the withdrawal":    "bfd.sta == 0 && bfd.diag == 7",
+			"BFD with TTL 255, from a high port": "bfd && ip.ttl == 255 && udp.srcport >= 49152",
+		}},
+		{"in one AS, over IPv6, with graceful restart", internal, map[string]string{
+			"the worst local preference":               "ipv6 && bgp.update.path_attribute.local_pref == 0",
+			"graceful restart":                         "ipv6 && bgp.cap.gr.timers.restart_time == 10",
+			"BFD with hop limit 255, from a high port": "bfd && ipv6.hlim == 255 && udp.srcport >= 49152",
+		}},
 	}
-	for what, filter := range map[string]string{
-		"a Cease with its reason":            "bgp.notify.major_error == 6 && bgp.notify.communication_length > 0",
-		"GRACEFUL_SHUTDOWN":                  "bgp.update.path_attribute.community_wellknown == 0xffff0000",
-		"admin-down after the withdrawal":    "bfd.sta == 0 && bfd.diag == 7",
-		"BFD with TTL 255, from a high port": "bfd && ip.ttl == 255 && udp.srcport >= 49152",
-	} {
-		frames, err := seen.Frames(s.ctx(), filter)
-		s.must(err)
-		if len(frames) == 0 {
-			t.Errorf("no frame shows %s", what)
-		}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			opts := row.opts
+			opts.Hosts, opts.BGP, opts.VIPs = 2, append(opts.BGP, quick), both
+			s := open(t, opts, "tshark", "tcpdump")
+			host := s.Lab.Hosts[0]
+			seen, err := s.Lab.Switch.Capture(s.ctx(), "tcp port 179 or udp port 3784")
+			s.must(err)
+			s.must(s.Daemon(host).Signal(15))
+			_, err = s.Daemon(host).Wait(s.ctx())
+			s.must(err)
+			s.must(s.StartDaemon(host))
+			s.must(s.AwaitPaths(s.ctx(), VIP6(), s.Lab.Hosts...))
+			s.awaitBFD(host, bgp.BFDUp)
+			s.must(seen.Stop())
+			bad, err := seen.Malformed(s.ctx(), "bgp", "bfd")
+			s.must(err)
+			for _, frame := range bad {
+				t.Errorf("malformed: %s", frame)
+			}
+			for what, filter := range row.shows {
+				frames, err := seen.Frames(s.ctx(), filter)
+				s.must(err)
+				if len(frames) == 0 {
+					t.Errorf("no frame shows %s", what)
+				}
+			}
+		})
 	}
 }

@@ -49,6 +49,8 @@ type Options struct {
 	// for its one neighbour, as flow mappings without braces: "hold_time: 3s".
 	Group, BGP []string
 	Neighbor   []string
+	// Groups are further groups, as flow mappings without braces.
+	Groups []string
 	// Peering is the router's side beyond nodes and AS number.
 	Peering router.Peering
 	// Start starts the router; nil: FRR.
@@ -61,6 +63,8 @@ type Options struct {
 	Every   time.Duration
 	// More are further routers.
 	More []More
+	// Unsettled: Open does not wait for sessions and answers.
+	Unsettled bool
 	// HostFRR runs FRR on the hosts in place of vipd, for comparison: it
 	// announces the VIP whatever becomes of the API server.
 	HostFRR bool
@@ -134,6 +138,7 @@ func (f *Fabric) start(ctx context.Context) error {
 	if f.Lab, err = lab.New(lab.Options{Hosts: f.opts.Hosts, Router: true, Dir: f.opts.Dir}); err != nil {
 		return err
 	}
+	allowRealTime()
 	f.servers = apiserver.Program{Viplab: f.opts.Viplab, CA: ca, Port: Port, VIPs: f.opts.VIPs}
 	if err := f.Lab.Router.Do(spreadByConnection); err != nil {
 		return err
@@ -164,6 +169,9 @@ func (f *Fabric) start(ctx context.Context) error {
 	}
 	if f.Client, err = f.measure(ctx); err != nil {
 		return err
+	}
+	if f.opts.Unsettled {
+		return nil
 	}
 	return f.Settle(ctx)
 }
@@ -282,11 +290,14 @@ func (f *Fabric) config(h *lab.Host) string {
 		quoted[i] = fmt.Sprintf("%q", a)
 	}
 	group := append([]string{
-		"name: apiserver", "addresses: [" + strings.Join(quoted, ", ") + "]", fmt.Sprintf("port: %d", Port), "announce: bgp",
+		"name: apiserver", "addresses: [" + strings.Join(quoted, ", ") + "]", fmt.Sprintf("port: %d", Port),
 		fmt.Sprintf("health: [{type: https, name: apiserver, url: \"https://127.0.0.1:%[1]d/readyz\", liveness_url: \"https://127.0.0.1:%[1]d/livez\", ca_file: %[2]s, interval: 200ms}]", Port, f.servers.CAFile(h)),
 	}, f.opts.Group...)
-	if !slices.ContainsFunc(f.opts.Group, func(line string) bool { return strings.HasPrefix(line, "election:") }) {
-		group = append(group, "election: none")
+	for _, usual := range []string{"announce: bgp", "election: none"} {
+		key, _, _ := strings.Cut(usual, " ")
+		if !slices.ContainsFunc(f.opts.Group, func(line string) bool { return strings.HasPrefix(line, key) }) {
+			group = append(group, usual)
+		}
 	}
 	neighbor := append([]string{fmt.Sprintf("address: %q", f.own(f.Lab.Router, f.opts.IPv6Sessions)), fmt.Sprintf("asn: %d", RouterASN)}, f.opts.Neighbor...)
 	if !f.opts.Peering.TTLSecurity {
@@ -300,7 +311,11 @@ func (f *Fabric) config(h *lab.Host) string {
 	bgp := append([]string{
 		fmt.Sprintf("asn: %d", f.asn(slices.Index(f.Lab.Hosts, h))), "neighbors: [" + strings.Join(neighbors, ", ") + "]",
 	}, f.opts.BGP...)
-	fmt.Fprintf(&b, "node: %s\nvips:\n  - {%s}\nbgp: {%s}\n", h, strings.Join(group, ",\n     "), strings.Join(bgp, ",\n     "))
+	fmt.Fprintf(&b, "node: %s\nvips:\n  - {%s}\n", h, strings.Join(group, ",\n     "))
+	for _, more := range f.opts.Groups {
+		fmt.Fprintf(&b, "  - {%s}\n", more)
+	}
+	fmt.Fprintf(&b, "bgp: {%s}\n", strings.Join(bgp, ",\n     "))
 	fmt.Fprintf(&b, "metrics: {listen: \"127.0.0.1:9650\"}\ncontrol: {socket: %s}\nstate_dir: %s\n", f.Vipd.Socket(h), filepath.Join(filepath.Dir(f.Vipd.ConfigFile(h)), "state"))
 	return b.String()
 }

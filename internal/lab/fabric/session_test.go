@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ func routers() map[string]func(context.Context, *lab.Host, router.Peering) (rout
 func TestSessions(t *testing.T) {
 	fast := router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}
 	const bfd = "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"
+	secret := passwordFile(t)
 	rows := []struct {
 		name string
 		opts Options
@@ -36,12 +38,22 @@ func TestSessions(t *testing.T) {
 		{"with a hold time of 3 s", Options{Neighbor: []string{"hold_time: 3s"}}},
 		{"with graceful restart", Options{Neighbor: []string{"graceful_restart: 10s"}, Peering: router.Peering{GracefulRestart: true}}},
 		{"with BFD", Options{Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
-		{"over IPv6, with BFD", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6()}, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"over IPv6, with BFD and a password", Options{
+			IPv6Sessions: true, VIPs: []netip.Addr{VIP6()}, Neighbor: []string{bfd, "password_file: " + secret},
+			Peering: router.Peering{BFD: &fast, Password: password},
+		}},
 		{"of both families over IPv4", Options{VIPs: []netip.Addr{VIP4(), VIP6()}}},
 		{"of both families over IPv6", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
-		{"of one AS, with BFD", Options{OneAS: true, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"of one AS, with BFD and a password", Options{
+			OneAS: true, Neighbor: []string{bfd, "password_file: " + secret}, Peering: router.Peering{BFD: &fast, Password: password},
+		}},
+		{"of one AS over IPv6, both families", Options{OneAS: true, IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
 		{"with AS numbers of four bytes", Options{ASN: func(i int) uint32 { return 4200000000 + uint32(i) }}},
 	}
+	t.Run("BIRD at another port", func(t *testing.T) {
+		s := open(t, Options{Start: BIRD, Hosts: 1, BGP: []string{quick}, Neighbor: []string{"port: 1179"}, Peering: router.Peering{Port: 1179}}, "bird")
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), s.Lab.Hosts...))
+	})
 	for name, start := range routers() {
 		for _, row := range rows {
 			t.Run(name+" "+row.name, func(t *testing.T) {
@@ -189,16 +201,39 @@ func TestTwoRoutersLearnOnlyTheVIPs(t *testing.T) {
 	if !strings.Contains(table, VIP4().String()) || strings.Contains(table, "203.0.113") {
 		t.Errorf("the second router's table:\n%s", table)
 	}
+	t.Run("and the loss of one touches the other's session in nothing", func(t *testing.T) {
+		s := stage{s.Fabric, t}
+		host := s.Lab.Hosts[0]
+		before := s.neighbours(host)[0]
+		routes, since := s.routes(), s.served(1)
+		s.must(s.More[0].Kill())
+		s.await("the node to see that the session is lost", func() error {
+			if n := s.neighbours(host)[1]; n.State == bgp.Established {
+				return errors.New("it is established")
+			}
+			return nil
+		})
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), s.Lab.Hosts...))
+		s.unharmed(since, routes)
+		if after := s.neighbours(host)[0]; after.Flaps != before.Flaps || after.State != bgp.Established || routes.any() {
+			t.Errorf("before: %+v, after: %+v; its routes changed: %v", before, after, routes.any())
+		}
+	})
 }
 
 func TestMultihop(t *testing.T) {
-	for name, start := range routers() {
-		t.Run(name, func(t *testing.T) {
+	rows := []struct {
+		name  string
+		start func(context.Context, *lab.Host, router.Peering) (router.Router, error)
+		ipv6  bool
+	}{{"FRR", FRR, false}, {"BIRD", BIRD, false}, {"FRR over IPv6", FRR, true}}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
 			s := open(t, Options{
-				Hosts: 2, BGP: []string{quick},
+				Hosts: 2, BGP: []string{quick}, IPv6Sessions: row.ipv6,
 				More: []More{{
 					Host:     func(l *lab.Lab) *lab.Host { return l.Remote },
-					Start:    start,
+					Start:    row.start,
 					Peering:  router.Peering{ASN: 64501, Multihop: 2, BFD: &router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}},
 					Neighbor: []string{"multihop: 2", "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"},
 				}},
@@ -219,16 +254,31 @@ func TestMultihop(t *testing.T) {
 func TestAnUnhealthyNodeIsLeftByBIRD(t *testing.T) {
 	for name, one := range ases() {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, Options{OneAS: one, BGP: []string{quick}, Start: BIRD}, "bird")
+			s := open(t, Options{OneAS: one, BGP: []string{quick, `communities: ["64512:100", "64512:1:1"]`}, Start: BIRD}, "bird")
 			hosts := s.Lab.Hosts
 			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+			s.birdKnows(hosts[0], "BGP.med: 100\n", "BGP.community: (64512,100)\n", "BGP.large_community: (64512, 1, 1)\n")
 			s.must(s.APIServer(hosts[0]).SetMode(s.ctx(), apiserver.Unready))
 			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts[1:]...))
+			s.birdKnows(hosts[0], "BGP.med: 1000\n", "BGP.community: (64512,100) (65535,0)\n", "BGP.local_pref: 0\n")
 			for _, h := range hosts[1:] {
 				s.must(s.APIServer(h).SetMode(s.ctx(), apiserver.Unready))
 			}
 			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
 			s.served(settled)
 		})
+	}
+}
+
+// birdKnows wants attributes of the path by a host, in BIRD's words.
+func (s *stage) birdKnows(h *lab.Host, attributes ...string) {
+	s.t.Helper()
+	protocol := fmt.Sprintf("node%d", slices.Index(s.Lab.Hosts, h))
+	path, err := s.Router.Show(s.ctx(), "show route all protocol "+protocol+" for "+VIP4().String())
+	s.must(err)
+	for _, a := range attributes {
+		if !strings.Contains(path, a) {
+			s.t.Errorf("the path by %s has no %q:\n%s", h, a, path)
+		}
 	}
 }

@@ -54,6 +54,9 @@ func birdConfig(p Peering) string {
 	l.add("log stderr all;\nrouter id 10.255.1.%d;", p.ASN%250+1)
 	l.add("protocol device { scan time 1; }")
 	l.add("protocol direct { ipv4; ipv6; interface \"eth*\"; }")
+	if p.OfLo {
+		l.add("protocol direct lo { ipv4; ipv6; interface \"lo\"; }")
+	}
 	l.add("filter nodes { if (65535, 0) ~ bgp_community then bgp_local_pref = 0; accept; }")
 	for _, family := range []string{"ipv4", "ipv6"} {
 		if p.Multihop > 0 {
@@ -77,7 +80,11 @@ func birdConfig(p Peering) string {
 		l.add("}")
 	}
 	for i, n := range p.Nodes {
-		l.add("protocol bgp node%d {\n local as %d;\n neighbor %s as %d;", i, p.ASN, n.Address, n.ASN)
+		port := ""
+		if p.Port != 0 {
+			port = fmt.Sprintf("port %d ", p.Port)
+		}
+		l.add("protocol bgp node%d {\n local %sas %d;\n neighbor %s as %d;", i, port, p.ASN, n.Address, n.ASN)
 		if !p.Connects {
 			l.add(" passive on;")
 		}
@@ -106,7 +113,7 @@ func birdConfig(p Peering) string {
 			l.add(" graceful restart on;")
 		}
 		for _, family := range []string{"ipv4", "ipv6"} {
-			l.add(" %s { import filter nodes; export where source = RTS_STATIC; };", family)
+			l.add(" %s { import filter nodes; export where source = RTS_STATIC || proto = \"lo\"; };", family)
 		}
 		l.add("}")
 	}

@@ -162,7 +162,17 @@ func frrBGP(p Peering) string {
 
 // Configure runs commands of bgpd's configuration mode.
 func (f *FRR) Configure(ctx context.Context, commands ...string) error {
-	argv := []string{"vtysh", "--vty_socket", f.dir, "-d", "bgpd", "-c", "configure terminal"}
+	return f.configure(ctx, "bgpd", commands)
+}
+
+// ConfigureBFD runs commands about all nodes' BFD sessions, such as
+// "transmit-interval 200".
+func (f *FRR) ConfigureBFD(ctx context.Context, commands ...string) error {
+	return f.configure(ctx, "bfdd", append([]string{"bfd", "profile nodes"}, commands...))
+}
+
+func (f *FRR) configure(ctx context.Context, daemon string, commands []string) error {
+	argv := []string{"vtysh", "--vty_socket", f.dir, "-d", daemon, "-c", "configure terminal"}
 	for _, c := range commands {
 		argv = append(argv, "-c", c)
 	}
@@ -287,22 +297,76 @@ func (f *FRR) Established(ctx context.Context) ([]netip.Addr, error) {
 	return all, nil
 }
 
-// BFD implements Router, by bfdd.
-func (f *FRR) BFD(ctx context.Context) (map[netip.Addr]string, error) {
-	text, err := f.vty(ctx, "bfdd", "show bfd peers json")
+// Restarted is what a node's last OPEN said of graceful restart (RFC 4724 3): R,
+// that its speaker was started again, F, that it went on forwarding IPv4.
+type Restarted struct{ R, F bool }
+
+// Restarted is that of a neighbour.
+func (f *FRR) Restarted(ctx context.Context, neighbor netip.Addr) (Restarted, error) {
+	text, err := f.Show(ctx, fmt.Sprintf("show bgp ipv4 neighbors %s graceful-restart json", neighbor))
 	if err != nil {
-		return nil, err
+		return Restarted{}, err
 	}
-	var answer []struct {
-		Peer   netip.Addr
-		Status string
+	var answer map[netip.Addr]struct {
+		R    bool `json:"rBit"`
+		IPv4 struct {
+			F bool `json:"fBit"`
+		} `json:"ipv4Unicast"`
 	}
 	if err := json.Unmarshal([]byte(text), &answer); err != nil {
-		return nil, fmt.Errorf("read BFD sessions of %s: %w", f.host, err)
+		return Restarted{}, fmt.Errorf("read graceful restart of %s at %s: %w\n%s", neighbor, f.host, err, text)
 	}
+	return Restarted{answer[neighbor].R, answer[neighbor].IPv4.F}, nil
+}
+
+// BFD implements Router, by bfdd.
+func (f *FRR) BFD(ctx context.Context) (map[netip.Addr]string, error) {
+	sessions, err := f.BFDSessions(ctx)
 	all := map[netip.Addr]string{}
+	for peer, s := range sessions {
+		all[peer] = s.State
+	}
+	return all, err
+}
+
+// BFDSession is a BFD session as bfdd has it.
+type BFDSession struct {
+	State string
+	// Transmit and Receive are the intervals that the node said last.
+	Transmit, Receive time.Duration
+	// Packets counts those of the node, Downs how often the session was lost.
+	Packets, Downs int
+}
+
+// BFDSessions are those with the nodes.
+func (f *FRR) BFDSessions(ctx context.Context) (map[netip.Addr]BFDSession, error) {
+	var answer, counters []struct {
+		Peer     netip.Addr
+		Status   string
+		Transmit int64 `json:"remote-transmit-interval"`
+		Receive  int64 `json:"remote-receive-interval"`
+		Packets  int   `json:"control-packet-input"`
+		Downs    int   `json:"session-down"`
+	}
+	for command, into := range map[string]any{"show bfd peers json": &answer, "show bfd peers counters json": &counters} {
+		text, err := f.vty(ctx, "bfdd", command)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal([]byte(text), into); err != nil {
+			return nil, fmt.Errorf("read BFD sessions of %s: %w", f.host, err)
+		}
+	}
+	all := map[netip.Addr]BFDSession{}
 	for _, s := range answer {
-		all[s.Peer] = s.Status
+		all[s.Peer] = BFDSession{
+			State: s.Status, Transmit: time.Duration(s.Transmit) * time.Millisecond, Receive: time.Duration(s.Receive) * time.Millisecond,
+		}
+	}
+	for _, c := range counters {
+		s := all[c.Peer]
+		s.Packets, s.Downs = c.Packets, c.Downs
+		all[c.Peer] = s
 	}
 	return all, nil
 }

@@ -43,6 +43,10 @@ type Peering struct {
 	Password string
 	// Multihop: the nodes are not on the link.
 	Multihop int
+	// Port is where BIRD listens; zero: 179.
+	Port uint16
+	// OfLo announces the addresses that are on lo (BIRD): another daemon holds them.
+	OfLo bool
 	// Source is the router's address of the sessions; invalid: as the kernel
 	// chooses.
 	Source netip.Addr
