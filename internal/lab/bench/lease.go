@@ -115,6 +115,12 @@ func (e *electing) crash(lead bool) scene.Trial {
 		if err := e.etcd.Lead(ctx, leader); err != nil {
 			return nil, err
 		}
+		// A new leader makes leases longer until they are renewed.
+		select {
+		case <-time.After(e.ttl):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 		mend, err := power.Harm(ctx, s, owner)
 		if err != nil {
 			return nil, err
