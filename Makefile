@@ -67,6 +67,7 @@ bench: deps build ## vipd beside keepalived in one run, and the Go benchmarks
 	$(BIN)/viplab moves --vipd $(BIN)/vipd --runs $(RUNS)
 	$(BIN)/viplab fabric --vipd $(BIN)/vipd --runs $(RUNS)
 	$(BIN)/viplab fabric --vipd $(BIN)/vipd --busy 20s
+	$(BIN)/viplab etcd --vipd $(BIN)/vipd --runs $(RUNS)
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZTIME

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,18 +74,18 @@ func vip6() netip.Addr { return netip.MustParseAddr("2001:db8:100::10") }
 type ground struct {
 	*lab.Lab
 	t     *testing.T
-	ready *bool
+	ready *atomic.Bool
 }
 
 func newGround(t *testing.T) ground {
 	t.Helper()
 	l := labtest.New(t, lab.Options{Hosts: 2, Router: true})
-	g := ground{l, t, new(bool)}
-	*g.ready = true
+	g := ground{l, t, new(atomic.Bool)}
+	g.ready.Store(true)
 	for i, h := range l.Hosts {
 		g.on(h, "ip", "address", "add", vip4().String()+"/32", "dev", "lo")
 		g.on(h, "ip", "address", "add", vip6().String()+"/128", "dev", "lo", "nodad")
-		g.serve(h, func() bool { return i == 0 || *g.ready })
+		g.serve(h, func() bool { return i == 0 || g.ready.Load() })
 	}
 	return g
 }
@@ -194,7 +195,7 @@ func TestAPathIsProvedByOtherNodesOnly(t *testing.T) {
 		},
 		{
 			name:   "the other node is not ready",
-			before: func(g ground, _, _ *lab.Host) { *g.ready = false },
+			before: func(g ground, _, _ *lab.Host) { g.ready.Store(false) },
 			vips:   both, want: "the node that answers is not ready: 503",
 		},
 		{

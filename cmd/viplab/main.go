@@ -31,7 +31,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(demoCommand(), benchCommand(), movesCommand(), scaleCommand(), busyCommand(), fabricCommand())
+	root.AddCommand(demoCommand(), benchCommand(), movesCommand(), etcdCommand(), scaleCommand(), busyCommand(), fabricCommand())
 	root.AddCommand(tool.Commands()...)
 	err := root.ExecuteContext(ctx)
 	stop()

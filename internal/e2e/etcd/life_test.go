@@ -104,7 +104,16 @@ func TestTheLifeOfACluster(t *testing.T) {
 		s.settle()
 		w := s.watch()
 		s.must(s.etcd.Restore(s.ctx, file, s.Hosts...))
-		s.settle()
+		s.must(lab.AwaitEvery(s.ctx, 50*time.Millisecond, "the owner to be the one that the restored etcd names", func() error {
+			owner, err := s.agreed()
+			if err != nil {
+				return err
+			}
+			if named := s.books()["owner"].Node; named != owner.Name {
+				return fmt.Errorf("it is %s, and etcd names %q", owner, named)
+			}
+			return nil
+		}))
 		s.judge(w)
 	})
 	s.part("a power-off of all hosts: nobody claims before etcd is back", func(s *stage) {

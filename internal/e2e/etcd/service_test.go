@@ -138,7 +138,7 @@ func (s *stage) in(t *testing.T) *stage {
 }
 
 // settle waits until one of the hosts whose daemon runs owns the VIP, by the lease
-// and on the wire, and the others would take it. It returns the owner.
+// and in its kernel, and the others would take it. It returns the owner.
 func (s *stage) settle() *lab.Host {
 	s.t.Helper()
 	var owner *lab.Host
@@ -149,7 +149,8 @@ func (s *stage) settle() *lab.Host {
 	return owner
 }
 
-// agreed is the owner that all daemons name, etcd does, and the wire.
+// agreed is the owner by its own word and its kernel's, when all daemons that run
+// reach etcd and are fit.
 func (s *stage) agreed() (*lab.Host, error) {
 	var owners []*lab.Host
 	for h, p := range s.running {

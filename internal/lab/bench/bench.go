@@ -71,6 +71,8 @@ type TrialResult struct {
 	// FailedAfterAnnounced is the most requests that failed in a run although
 	// they started after the successor's announcement.
 	FailedAfterAnnounced int
+	// Lost counts requests that failed and streams that broke.
+	Lost int
 	// Late is the client's worst delay, the resolution of all this.
 	Late time.Duration
 }
@@ -122,6 +124,9 @@ type bench struct {
 	opts    Options
 	subject Subject
 	scene   *scene.Scene // nil before the first use and after a failed run
+	// with are the options of scenes, and closed is called when one ended; nil: nothing.
+	with   scene.Options
+	closed func()
 }
 
 func (b *bench) measure(ctx context.Context) (Result, error) {
@@ -159,6 +164,7 @@ func (b *bench) run(ctx context.Context, t scene.Trial, result *TrialResult) err
 	if err == nil {
 		result.Outages = append(result.Outages, outcome.Seen.Outage)
 		result.FailedAfterAnnounced = max(result.FailedAfterAnnounced, outcome.FailedAfterAnnounced)
+		result.Lost += outcome.Seen.Failed + outcome.Seen.Broken
 		result.Late = max(result.Late, outcome.Seen.Late)
 		err = b.mend(ctx, outcome)
 	}
@@ -198,7 +204,7 @@ func (b *bench) mend(ctx context.Context, o scene.Outcome) error {
 }
 
 // open sets the scene unless it stands.
-func (b *bench) open(ctx context.Context) error { return b.openWith(ctx, scene.Options{}) }
+func (b *bench) open(ctx context.Context) error { return b.openWith(ctx, b.with) }
 
 // openWith is open with further options.
 func (b *bench) openWith(ctx context.Context, opts scene.Options) error {
@@ -222,6 +228,9 @@ func (b *bench) close() error {
 	}
 	s := b.scene
 	b.scene = nil
+	if b.closed != nil {
+		b.closed()
+	}
 	return s.Close()
 }
 

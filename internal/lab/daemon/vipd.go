@@ -23,6 +23,8 @@ type Vipd struct {
 	// Settings returns further lines of YAML for the entry of the VIPs on a host,
 	// such as "unhealthy_delay: 1s"; none when nil.
 	Settings func(h *lab.Host) []string
+	// Top returns further lines of YAML for the file on a host; none when nil.
+	Top func(h *lab.Host) []string
 }
 
 // Name implements Daemon.
@@ -75,6 +77,11 @@ func (v Vipd) config(h *lab.Host, s Service) string {
 		}
 	}
 	fmt.Fprintf(&b, "control: {socket: %s}\nstate_dir: %s\n", v.Socket(h), filepath.Join(vipdDir(h), "state"))
+	if v.Top != nil {
+		for _, line := range v.Top(h) {
+			fmt.Fprintln(&b, line)
+		}
+	}
 	return b.String()
 }
 

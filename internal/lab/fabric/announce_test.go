@@ -213,25 +213,6 @@ func (s *stage) speaker(h *lab.Host) int {
 	return pid
 }
 
-func TestASpeakerThatIsKilledComesBack(t *testing.T) {
-	s := open(t, Options{BGP: []string{quick}})
-	hosts := s.Lab.Hosts
-	s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
-	first := s.speaker(hosts[0])
-	s.must(syscall.Kill(first, syscall.SIGKILL))
-	s.await("another speaker", func() error {
-		if s.speaker(hosts[0]) == first {
-			return errors.New("it is still the first")
-		}
-		return nil
-	})
-	s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
-	held, err := hosts[0].Addresses("lo")
-	if err != nil || !slices.Contains(held, VIP4()) {
-		t.Errorf("the node holds %v (%v)", held, err)
-	}
-}
-
 func TestADaemonThatIsKilledLeavesNoPath(t *testing.T) {
 	s := open(t, Options{BGP: []string{quick}})
 	hosts := s.Lab.Hosts

@@ -161,6 +161,9 @@ func TestASegmentsVIPOutlivesTheSpeaker(t *testing.T) {
 			if after := s.segment(holder); after != before {
 				t.Errorf("the segment's VIP: %s, and before %s", after, before)
 			}
+			if held, err := holder.Addresses("lo"); err != nil || !slices.Contains(held, VIP4()) {
+				t.Errorf("lo has %v (%v)", held, err)
+			}
 		})
 	}
 	t.Run("the routed one moves by its own drain", func(t *testing.T) {

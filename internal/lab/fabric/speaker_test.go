@@ -32,10 +32,10 @@ func passwordFile(t *testing.T) string {
 func TestASpeakerNeedsNoPrivilegesAndOutlivesAKilledDaemon(t *testing.T) {
 	opts := watched(50 * time.Millisecond)
 	opts.Hosts, opts.BGP = 2, []string{quick}
-	opts.Neighbor = append(opts.Neighbor, "password_file: "+passwordFile(t), "graceful_restart: 60s")
+	// To FRR's bfdd a neighbour with TTL security is not on the link.
+	opts.Neighbor = append(opts.Neighbor, "password_file: "+passwordFile(t), "graceful_restart: 60s", "multihop: 255")
 	opts.Peering = router.Peering{BFD: opts.Peering.BFD, Password: password, TTLSecurity: true, GracefulRestart: true}
-	opts.Start = BIRD
-	s := open(t, opts, "bird")
+	s := open(t, opts)
 	hosts := s.Lab.Hosts
 	s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
 	s.awaitBFD(hosts[0], bgp.BFDUp)

@@ -45,6 +45,8 @@ type Options struct {
 	Tick    time.Duration
 	// Routed puts the client behind a router.
 	Routed bool
+	// Prepare is called before anything runs on the hosts; nil for nothing.
+	Prepare func(ctx context.Context, l *lab.Lab) error
 	// Dir keeps logs; empty means a temporary directory that Close removes.
 	Dir string
 }
@@ -105,6 +107,11 @@ func (s *Scene) start(ctx context.Context, opts Options) error {
 	var err error
 	if s.Claims, err = listenClaims(s.Lab, s.service.VIPs); err != nil {
 		return err
+	}
+	if opts.Prepare != nil {
+		if err := opts.Prepare(ctx, s.Lab); err != nil {
+			return err
+		}
 	}
 	target := netip.AddrPortFrom(s.service.VIPs[0], s.service.Port)
 	measuring := measure.Defaults(target)

@@ -1,0 +1,73 @@
+package etcd
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+
+	"github.com/vipd/vipd/election/lease"
+)
+
+// forgetful is a member that handed the first renewal to a leader that is gone.
+type forgetful struct {
+	pb.UnimplementedLeaseServer
+	pb.UnimplementedKVServer
+	asked atomic.Int32
+}
+
+func (f *forgetful) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
+	if f.asked.Add(1) == 1 {
+		<-stream.Context().Done()
+		return stream.Context().Err()
+	}
+	question, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	return stream.Send(&pb.LeaseKeepAliveResponse{Header: &pb.ResponseHeader{}, ID: question.ID, TTL: 5})
+}
+
+func (f *forgetful) Range(context.Context, *pb.RangeRequest) (*pb.RangeResponse, error) {
+	return &pb.RangeResponse{Header: &pb.ResponseHeader{Revision: 7}}, nil
+}
+
+func TestARenewalWithoutAnAnswerIsAskedForOnceMore(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, member := grpc.NewServer(), &forgetful{}
+	pb.RegisterLeaseServer(server, member)
+	pb.RegisterKVServer(server, member)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener) // ends by Stop
+	}()
+	t.Cleanup(func() { server.Stop(); <-done })
+	client, err := Open(Config{Endpoints: []string{"http://" + listener.Addr().String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+
+	began := time.Now()
+	const patience = 20 * time.Second
+	a := NewLeases(client).Call(t.Context(), Group{Cluster: "kubernetes", VIP: "apiserver"}, lease.Order{Kind: lease.Renew, Lease: 1, TTL: 5 * time.Second, Timeout: patience})
+	if a.Err != nil || a.Lease != 1 || a.TTL != 5*time.Second || a.Revision != 7 {
+		t.Errorf("the answer is %+v", a)
+	}
+	// A lease counts from before the try that was answered, never from a later one.
+	if got := a.Sent.Sub(began); got < renewAgain || got >= patience {
+		t.Errorf("the lease counts from %v after the first try", got)
+	}
+}
