@@ -293,7 +293,7 @@ func TestASharedPathIsProvedByOneAnswer(t *testing.T) {
 		},
 		{
 			"it spreads, and the other node is not ready",
-			func(g ground, node, other *lab.Host) { spread(g, node, other); *g.ready = false }, "the node that answers is not ready: 503",
+			func(g ground, node, other *lab.Host) { spread(g, node, other); g.ready.Store(false) }, "the node that answers is not ready: 503",
 		},
 		{
 			"there is no default route",
