@@ -29,8 +29,6 @@ type leased struct {
 	held, remembered bool
 	// trouble is what was told last of etcd.
 	trouble string
-	// longer: that etcd made the TTL longer was told.
-	longer time.Duration
 }
 
 func (l *leased) stop() {
@@ -194,10 +192,6 @@ func (g *group) tellTrouble(s lease.Status) {
 		g.log.Info("etcd answers for the lease again")
 	}
 	l.trouble = s.Trouble
-	if s.TTL > g.cfg.Etcd.TTL && l.longer != s.TTL {
-		l.longer = s.TTL
-		g.log.Warn("etcd makes the lease longer than configured, because of its election timeout; a takeover after a crash takes that long", "ttl", s.TTL, "configured", g.cfg.Etcd.TTL)
-	}
 }
 
 func (g *group) leaseSeen(now time.Time, v lease.View) {

@@ -32,8 +32,8 @@ func (f *forgetful) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
 	return stream.Send(&pb.LeaseKeepAliveResponse{Header: &pb.ResponseHeader{}, ID: question.ID, TTL: 5})
 }
 
-func (f *forgetful) Range(context.Context, *pb.RangeRequest) (*pb.RangeResponse, error) {
-	return &pb.RangeResponse{Header: &pb.ResponseHeader{Revision: 7}}, nil
+func (f *forgetful) Txn(context.Context, *pb.TxnRequest) (*pb.TxnResponse, error) {
+	return nobodyOwns(&pb.ResponseHeader{Revision: 7}), nil
 }
 
 func TestARenewalWithoutAnAnswerIsAskedForOnceMore(t *testing.T) {

@@ -33,8 +33,13 @@ func (c *changing) LeaseKeepAlive(s pb.Lease_LeaseKeepAliveServer) error {
 }
 
 func (c *changing) Txn(context.Context, *pb.TxnRequest) (*pb.TxnResponse, error) {
+	return nobodyOwns(&pb.ResponseHeader{RaftTerm: c.read, Revision: 7}), nil
+}
+
+// nobodyOwns answers a question for the owner key.
+func nobodyOwns(h *pb.ResponseHeader) *pb.TxnResponse {
 	read := &pb.ResponseOp{Response: &pb.ResponseOp_ResponseRange{ResponseRange: &pb.RangeResponse{}}}
-	return &pb.TxnResponse{Header: &pb.ResponseHeader{RaftTerm: c.read, Revision: 7}, Succeeded: true, Responses: []*pb.ResponseOp{read}}, nil
+	return &pb.TxnResponse{Header: h, Succeeded: true, Responses: []*pb.ResponseOp{read}}
 }
 
 func TestARenewalCountsIfTheLeaderStayedTheSame(t *testing.T) {
