@@ -5,8 +5,10 @@
 // In the store a group has one owner key, bound to the lease of the node that
 // holds it, and a candidacy of each node with its band. Whoever's lease the owner
 // key is bound to may have the VIP, until TTL after the instant before it asked
-// for the last renewal, less a margin, by its own monotonic clock. Nothing that
-// the store says later makes that longer.
+// to write the last renewal, less a margin, by its own monotonic clock. Nothing that
+// the store says later makes that longer. Candidates wait for a TTL since they saw
+// the last renewal, by their own clocks, and take the key if it is the last one
+// still. The store's lease lasts longer, and only tidies up.
 //
 //	         LinkUp
 //	 Init ──────────► Backup ◄─────────────────────────────────────┐

@@ -18,13 +18,11 @@ import (
 const (
 	// leaseStreams are open while hosts crash and drain.
 	leaseStreams = 20
-	// leaseSlack is what a takeover may take beyond the TTL: etcd looks for leases
-	// that ended each half second.
+	// leaseSlack is what a takeover may take beyond the TTL.
 	leaseSlack = 700 * time.Millisecond
-	// etcdElection is how much longer it may take if etcd has to elect a leader
-	// first: up to two of its election timeouts of a second, and the new leader makes
-	// each lease longer by one.
-	etcdElection = 3 * time.Second
+	// etcdElection is what it may take if etcd has to elect a leader meanwhile: its
+	// election timeout and a second.
+	etcdElection = 2 * time.Second
 )
 
 // LeaseOptions of a benchmark of elections.
@@ -115,7 +113,7 @@ func (e *electing) crash(lead bool) scene.Trial {
 		if err := e.etcd.Lead(ctx, leader); err != nil {
 			return nil, err
 		}
-		// A new leader makes leases longer until they are renewed.
+		// A renewal that the former leader was asked for may be on its way.
 		select {
 		case <-time.After(e.ttl):
 		case <-ctx.Done():
