@@ -65,8 +65,8 @@ type Kind uint8
 const (
 	// Renew keeps Lease alive, or makes one of TTL where it is 0, and reads the
 	// owner key. The read has to be linearizable, and begun after Sent. If the owner
-	// key's revision is still Seen, and that is not 0, it writes the renewal, bound to
-	// Lease, in one transaction with the read.
+	// key's revision is still Seen, and that is not 0, it writes Self as
+	// renewal, bound to Lease, in one transaction with the read.
 	Renew Kind = iota
 	// Stand writes Self as candidacy, bound to Lease.
 	Stand

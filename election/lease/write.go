@@ -18,7 +18,7 @@ func (m *Machine) plan(now time.Time) {
 		if !now.Before(m.renewAt) {
 			o := Order{Kind: Renew, Lease: m.toRenew(), TTL: leaseTTLs * m.cfg.TTL, Timeout: m.pace()}
 			if m.mine() {
-				o.Seen = m.owner.Revision
+				o.Seen, o.Self = m.owner.Revision, m.self()
 			}
 			m.order(o)
 			m.renewing = m.number

@@ -177,7 +177,7 @@ func (l *Leases) renew(ctx context.Context, g Group, o lease.Order, before mark,
 	question := l.present().etcd.Txn(ctx)
 	if o.Seen != 0 {
 		owns := clientv3.Compare(clientv3.ModRevision(g.owner()), "=", o.Seen)
-		write := clientv3.OpPut(g.renewal(), "", clientv3.WithLease(clientv3.LeaseID(a.Lease)))
+		write := clientv3.OpPut(g.renewal(), valueOf(o.Self).String(), clientv3.WithLease(clientv3.LeaseID(a.Lease)))
 		question = question.If(owns).Then(read, write).Else(read)
 	} else {
 		question = question.Then(read)
