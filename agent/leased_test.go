@@ -207,6 +207,7 @@ func TestMovesByLeaseInARowLoseNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			owner = next
+			time.Sleep(100 * time.Millisecond) // no operator is faster than etcd tells the others
 		}
 		if e.able == (Abilities{}) {
 			return
