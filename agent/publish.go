@@ -182,6 +182,9 @@ func (g *group) status(now time.Time) VIPStatus {
 	if g.link != nil {
 		v.Interface = g.link.name
 	}
+	if g.everywhere() {
+		v.Election.VRID = 0 // it has no adverts
+	}
 	if g.machine.Owns() {
 		v.Election.OwnerPriority = v.Election.Priority
 	} else if s, alive := g.machine.Owner(now); alive {

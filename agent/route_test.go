@@ -268,6 +268,9 @@ func TestANodeAnnouncesByItsHealth(t *testing.T) {
 			t.Errorf("lo has %v", n.listed("lo"))
 		}
 		n.tells("init -> owner: every-node")
+		if e := n.status("apiserver").Election; e.Type != "none" || e.VRID != 0 {
+			t.Errorf("status tells of %s with VRID %d", e.Type, e.VRID)
+		}
 
 		n.die()
 		time.Sleep(10 * time.Second)

@@ -111,7 +111,8 @@ type CertificateStatus struct {
 // ElectionStatus is the election as this node sees it.
 type ElectionStatus struct {
 	Type string `json:"type"`
-	VRID uint8  `json:"vrid"`
+	// VRID is that of adverts; 0 where there are none.
+	VRID uint8 `json:"vrid"`
 	// Priority is the byte that this node advertises or would advertise.
 	Priority uint8 `json:"priority"`
 	// OwnerPriority is the owner's; 0 when none is heard.
