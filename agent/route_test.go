@@ -442,3 +442,47 @@ func TestStatusOfRouters(t *testing.T) {
 		}
 	})
 }
+
+// A speaker that dies takes its sessions along: each is told, and so is since when.
+func TestSessionsEndWithTheirSpeaker(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, _ := l.routedNode(routed)
+		began := time.Now()
+		n.start()
+		router := func() NeighborStatus {
+			synctest.Wait()
+			return n.process.agent.Status().BGP.Neighbors[0]
+		}
+		shows := func(want bgp.SessionState, since time.Time) {
+			t.Helper()
+			if got := router(); got.State != want || !got.Since.Equal(since) {
+				t.Errorf("%s since %v, want %s since %v", got.State, got.Since.Sub(began), want, since.Sub(began))
+			}
+		}
+		shows(bgp.Idle, began)
+		changes := func(ev SpeakerChanged) { n.process.agent.Post(t.Context(), ev) }
+		up := bgp.NeighborReport{Address: netip.MustParseAddr("192.0.2.1"), ASN: 64500, State: bgp.Established}
+		time.Sleep(time.Minute)
+		changes(SpeakerChanged{Running: true, Report: bgp.Report{Neighbors: []bgp.NeighborReport{up}}})
+		shows(bgp.Established, time.Now())
+
+		time.Sleep(time.Minute)
+		died := time.Now()
+		changes(SpeakerChanged{Restarts: 1, Error: "speaker: signal: killed"})
+		shows(bgp.Idle, died)
+		lost := n.logged("the BGP session is lost")
+		if len(lost) != 1 || !strings.Contains(lost[0], "neighbor=192.0.2.1") || !strings.Contains(lost[0], "signal: killed") {
+			t.Errorf("logged %q", lost)
+		}
+		time.Sleep(time.Minute)
+		changes(SpeakerChanged{Restarts: 2, Error: "speaker: signal: killed"})
+		shows(bgp.Idle, died)
+		if again := n.logged("the BGP session is lost"); len(again) != 1 {
+			t.Errorf("logged %q", again)
+		}
+
+		time.Sleep(time.Minute)
+		n.mustReload(strings.Replace(routed, "192.0.2.1,", "192.0.2.2,", 1))
+		shows(bgp.Idle, time.Now())
+	})
+}
