@@ -52,11 +52,11 @@ test: deps build ## every test, with real peers
 
 .PHONY: e2e
 e2e: deps build ## the end-to-end tests only
-	$(GO) test -p 1 -timeout 40m -v $(NETWORK)
+	scripts/test-network -v $(NETWORK)
 
 .PHONY: machines
 machines: deps ## the package on three real systemd hosts, as containers (root)
-	$(GO) test -count=1 -timeout 12m -v ./internal/machines
+	scripts/test-network -v -timeout=12m ./internal/machines
 
 .PHONY: bench
 bench: deps build ## vipd beside keepalived in one run, and the Go benchmarks

@@ -23,6 +23,8 @@ const (
 	defenceDelay = 100 * time.Millisecond
 	// refreshes is how many refreshes of an address fit into its lifetime.
 	refreshes = 3
+	// refreshPause is the pause after a refresh that a busy kernel left no room for.
+	refreshPause = 300 * time.Millisecond
 	// holdDeadline bounds how long an order to hold stays valid.
 	holdDeadline = 500 * time.Millisecond
 )
@@ -59,10 +61,12 @@ func (g *group) release(now time.Time) {
 	g.route.stay()
 	if g.seat() == "" {
 		g.dropShadow(now, EndUnkept)
+		g.leased.off = true
 		return
 	}
 	g.releasing = true
 	g.send(now, g.letGo(now, owned))
+	g.awaitOff()
 }
 
 // letGo is the order to take the addresses off: from an owner that is succeeded
@@ -100,8 +104,11 @@ func (g *group) order(now time.Time, o order) {
 	}
 	o.lifetime = g.cfg.Fence
 	o.deadline = now.Add(holdDeadline)
+	if g.machine.lease != nil && !g.boundByLease(now, &o) {
+		return
+	}
 	if g.cfg.Fence > 0 {
-		g.refreshAt = now.Add(g.cfg.Fence / refreshes)
+		g.refreshAt = now.Add(o.lifetime / refreshes)
 	}
 	g.send(now, o)
 }
@@ -127,6 +134,7 @@ func (g *group) applied(now time.Time, done applied) {
 	switch {
 	case !done.order.hold:
 		g.released(done)
+		g.heedOff(now, done)
 	case !g.wanted: // it was released meanwhile, which is told next
 	case g.gone: // what departs is there or is not: the fence knows
 	case done.err != nil:
@@ -241,7 +249,7 @@ func (g *group) tickAddresses(now time.Time) {
 	case due(g.retryAt, now):
 		g.order(now, order{hold: true, announce: true, reseat: true, attempt: g.attempt})
 	case due(g.refreshAt, now):
-		g.refreshAt = now.Add(g.cfg.Fence / refreshes)
+		g.refreshAt = now.Add(min(g.cfg.Fence/refreshes, refreshPause))
 		if g.agent.applier.idle(g) {
 			g.order(now, order{hold: true})
 		}

@@ -91,6 +91,8 @@ type Agent struct {
 
 	// watched are the VIPs whose claimants matter; read by other goroutines.
 	watched atomic.Pointer[map[netip.Addr]struct{}]
+	// etcd is where leases are asked for; read by other goroutines.
+	etcd atomic.Pointer[config.Etcd]
 	// last is the status that was built last; read when the loop does not
 	// answer.
 	last atomic.Pointer[Status]
@@ -118,6 +120,7 @@ func New(o Options) *Agent {
 	}
 	a.applier = newApplier(o.Edges.onSegments(), a.carrier)
 	a.watch()
+	a.etcd.Store(&o.Config.Etcd)
 	a.last.Store(&Status{Schema: Schema, Node: o.Config.Node, Version: o.Version, PID: o.PID, Config: o.Path, VIPs: []VIPStatus{}, Peers: []PeerStatus{}})
 	return a
 }
@@ -151,6 +154,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.serve(ctx, inner, alarm)
 		a.bequeath(time.Now())
 		a.farewell(time.Now())
+		a.leaveEtcd(inner)
 		a.closeLinks()
 		a.publishDiscarded()
 		last := a.status(time.Now())
@@ -303,6 +307,16 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		if !ev.group.gone {
 			ev.group.peersRead(now, ev)
 		}
+	case leaseAnswered:
+		if !ev.group.gone {
+			ev.group.do(now, ev.group.machine.lease.Answered(now, ev.answer))
+		}
+	case leaseSeen:
+		if !ev.group.gone {
+			ev.group.leaseSeen(now, ev.view)
+		}
+	case leaseUnseen:
+		ev.group.leaseUnseen(ev.err)
 	case membersSeen:
 		a.membersSeen(now, ev)
 	case keysRead:
@@ -331,6 +345,10 @@ func (a *Agent) touch(ev Event) {
 	case reached:
 		ev.group.stale = true
 	case checked:
+		ev.group.stale = true
+	case leaseAnswered:
+		ev.group.stale = true
+	case leaseSeen:
 		ev.group.stale = true
 	default:
 		for _, g := range a.groups {

@@ -166,7 +166,9 @@ func (p *applier) apply(ctx context.Context, g *group, o order) applied {
 	if done.err == nil && o.reseat {
 		_, done.err = p.addresses.Reseat(ctx, o.interfaceName, o.addrs, o.lifetime, o.deadline)
 	}
-	if done.err == nil && (o.announce || done.created) && !p.lost(g) {
+	// A daemon that was frozen meanwhile must not lead clients back.
+	inTime := o.deadline.IsZero() || time.Now().Before(o.deadline)
+	if done.err == nil && (o.announce || done.created) && inTime && !p.lost(g) {
 		done.unannounced = p.announcer.Announce(o.interfaceName, o.addrs)
 	}
 	return done
@@ -177,6 +179,7 @@ func (p *applier) apply(ctx context.Context, g *group, o order) applied {
 func (p *applier) release(ctx context.Context, done applied, settled bool) applied {
 	o := done.order
 	if o.certain && !settled {
+		done.kept = true
 		return done
 	}
 	var err error

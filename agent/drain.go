@@ -410,8 +410,12 @@ func (op *drain) waitEnds(now time.Time, s *shadow) time.Time {
 func (g *drainedGroup) press(now time.Time, op *drain) {
 	if due(g.escalateAt, now) {
 		g.escalateAt = time.Time{}
-		op.say(now, g.group, "no successor yet; advertising priority 0 while serving on")
-		g.step(now, vrrp.SetDuty{Duty: vrrp.Resign, Reason: election.Drain})
+		if g.byLease() {
+			op.say(now, g.group, "no healthy candidate in etcd has taken the lease yet; serving on")
+		} else {
+			op.say(now, g.group, "no successor yet; advertising priority 0 while serving on")
+			g.step(now, vrrp.SetDuty{Duty: vrrp.Resign, Reason: election.Drain})
+		}
 	}
 	if op.request.Force && due(g.forceAt, now) {
 		g.forceAt = time.Time{}

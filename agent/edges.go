@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election/lease"
 	"github.com/vipd/vipd/election/vrrp"
 	"github.com/vipd/vipd/health/counter"
 	"github.com/vipd/vipd/peer"
@@ -21,6 +22,8 @@ type Edges struct {
 	Claims    Claims
 	Health    HealthProber
 	Files     FileFollower
+	// Leases is nil where no VIP is elected by etcd.
+	Leases Leases
 	// Members is nil where nothing is known of the cluster's etcd.
 	Members Members
 	Mark    DrainMark
@@ -152,6 +155,25 @@ type ProbeResult struct {
 type FileFollower interface {
 	Follow(ctx context.Context, path string, fn func(content []byte, err error)) error
 }
+
+// Leases is where an election by etcd keeps who owns. It is asked by several
+// goroutines.
+type Leases interface {
+	// Call carries an order out, within its timeout, and returns what became of it.
+	Call(ctx context.Context, where config.Etcd, g LeaseGroup, o lease.Order) lease.Answer
+	// Watch tells what is kept of a group, at first and after each change, and why
+	// that cannot be learned each time it cannot, until ctx ends.
+	Watch(ctx context.Context, where config.Etcd, g LeaseGroup, seen func(lease.View), trouble func(error))
+	// Known tells whether Remember was called, before this start too, for the
+	// cluster that where proves itself to.
+	Known(where config.Etcd) (bool, error)
+	// Remember notes that the cluster's etcd was reached, so that it survives a
+	// power-off.
+	Remember(where config.Etcd) error
+}
+
+// LeaseGroup names a VIP group in a cluster's etcd.
+type LeaseGroup struct{ Cluster, VIP string }
 
 // Members follows who is in the cluster, by its etcd.
 type Members interface {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election"
+	"github.com/vipd/vipd/election/lease"
 	"github.com/vipd/vipd/election/vrrp"
 )
 
@@ -15,13 +16,17 @@ import (
 type elector struct {
 	standing
 	vrrp  *vrrp.Machine
+	lease *lease.Machine
 	every *everyNode
 }
 
 // Step tells an event and returns what to do, in order, before the next Step.
 func (e *elector) Step(now time.Time, ev vrrp.Event) []vrrp.Action {
-	if e.every != nil {
+	switch {
+	case e.every != nil:
 		return e.every.Step(now, ev)
+	case e.lease != nil:
+		return e.lease.Step(now, ev)
 	}
 	return e.vrrp.Step(now, ev)
 }
@@ -49,6 +54,10 @@ func (g *group) newElector() elector {
 	if g.everywhere() {
 		m := &everyNode{}
 		return elector{standing: m, every: m}
+	}
+	if g.cfg.Election == config.ElectionEtcd {
+		m := lease.New(g.leaseConfig(), true)
+		return elector{standing: m, lease: m}
 	}
 	m := vrrp.New(g.prepare(), true)
 	return elector{standing: m, vrrp: m}

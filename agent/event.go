@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/vipd/vipd/election/lease"
 	"github.com/vipd/vipd/election/vrrp"
 )
 
@@ -36,6 +37,9 @@ type applied struct {
 	err, undropped, unannounced error
 	// reset is how many connections were ended with a release.
 	reset int
+	// kept: the addresses were left where they are, because what has to be there
+	// before was not.
+	kept bool
 }
 
 // carrierDone is what the carrier did in a round.
@@ -104,6 +108,24 @@ type membersSeen struct {
 	seen   Membership
 }
 
+// leaseAnswered is the answer to an order to etcd.
+type leaseAnswered struct {
+	group  *group
+	answer lease.Answer
+}
+
+// leaseSeen is what etcd has of a group.
+type leaseSeen struct {
+	group *group
+	view  lease.View
+}
+
+// leaseUnseen is why that cannot be learned.
+type leaseUnseen struct {
+	group *group
+	err   error
+}
+
 // keysRead is the content of the key file.
 type keysRead struct {
 	path    string
@@ -126,6 +148,9 @@ func (claimed) event()          {}
 func (checked) event()          {}
 func (peersRead) event()        {}
 func (membersSeen) event()      {}
+func (leaseAnswered) event()    {}
+func (leaseSeen) event()        {}
+func (leaseUnseen) event()      {}
 func (keysRead) event()         {}
 func (requested) event()        {}
 

@@ -17,9 +17,10 @@ type kernelFlows struct {
 	rules map[netip.Addr]*ruled
 	lo    map[netip.Addr]time.Time
 	// busy is how long each transaction waits for those of others; refusing makes
-	// them fail.
-	busy     time.Duration
-	refusing error
+	// them fail, and shadeless shadows.
+	busy      time.Duration
+	refusing  error
+	shadeless error
 	// filtered: the host's firewall drops what is passed on. passed counts it.
 	filtered bool
 	passed   map[netip.Addr]Passed
@@ -206,6 +207,9 @@ func (p *process) HoldShadow(_ context.Context, _ string, addrs []netip.Addr, li
 	}
 	p.lan.mu.Lock()
 	defer p.lan.mu.Unlock()
+	if p.flows.shadeless != nil {
+		return p.flows.shadeless
+	}
 	if p.flows.lo == nil {
 		p.flows.lo = map[netip.Addr]time.Time{}
 	}

@@ -39,6 +39,8 @@ type group struct {
 	route route
 	// spoken is what the speaker was told of the group.
 	spoken spoken
+	// rehash is what swayed routers in this turn; no reason: nothing did.
+	rehash cause
 	// path is what a drain knows of other paths.
 	path pathProof
 
@@ -109,6 +111,8 @@ type group struct {
 	hello groupHello
 	// endFollowing ends the goroutine that follows peers_file.
 	endFollowing func()
+	// leased is the group's part in an election by etcd.
+	leased leased
 }
 
 // cause is why a group's state is about to change.
@@ -131,6 +135,7 @@ func (a *Agent) addGroup(now time.Time, v config.VIP) *group {
 	g.fitness = newFitness(now, v)
 	g.route.judge(now, g.fitness.healthy())
 	a.groups = append(a.groups, g)
+	g.useEtcd()
 	if _, ok := a.drained[v.Name]; ok {
 		g.off = true
 		g.step(now, vrrp.SetDuty{Duty: vrrp.Drain, Reason: election.Drain})
@@ -160,6 +165,7 @@ func (a *Agent) removeGroup(now time.Time, g *group) {
 	g.unlink()
 	g.fitness.stop()
 	g.endFollowing()
+	g.leased.stop()
 	a.groups = slices.DeleteFunc(a.groups, func(o *group) bool { return o == g })
 }
 
@@ -298,8 +304,16 @@ func (g *group) tick(now time.Time) {
 // step tells the machine an event and does what it wants.
 func (g *group) step(now time.Time, ev vrrp.Event) {
 	g.stale = true
-	for _, act := range g.machine.Step(now, ev) {
+	g.do(now, g.machine.Step(now, ev))
+}
+
+// do does what the machine wants.
+func (g *group) do(now time.Time, actions []vrrp.Action) {
+	for _, act := range actions {
 		g.perform(now, act)
+	}
+	if g.machine.lease != nil {
+		g.followLease(now)
 	}
 }
 
@@ -310,7 +324,11 @@ func (g *group) perform(now time.Time, act vrrp.Action) {
 	case vrrp.Hold:
 		g.want(now, act)
 	case vrrp.Release:
-		g.retire(now)
+		if g.machine.lease != nil && g.why.reason == election.LeaseLost {
+			g.release(now) // it may be another's at any moment
+		} else {
+			g.retire(now)
+		}
 	case vrrp.Defend:
 		g.meetRival(now)
 		g.attacked(now)

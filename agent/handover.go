@@ -115,6 +115,10 @@ func (g *group) becomeShadow(now time.Time) bool {
 // mute makes an owner that was late silent without letting go: another may own by
 // now.
 func (g *group) mute(now time.Time) {
+	if g.byLease() {
+		g.muteForLease(now)
+		return
+	}
 	if !g.preserves() || len(g.held) == 0 || g.shadow.casts() {
 		return
 	}

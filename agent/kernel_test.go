@@ -190,7 +190,7 @@ func (h *host) put(n *nic, p netip.Prefix, lifetime time.Duration) (added bool) 
 	a := n.addrs[at]
 	a.forget()
 	if lifetime > 0 {
-		a.timer = time.AfterFunc(lifetime, func() {
+		a.timer = time.AfterFunc(lifetime+h.lan.tardy, func() {
 			h.lan.mu.Lock()
 			defer h.lan.mu.Unlock()
 			if slices.Contains(n.addrs, a) && time.Since(a.refreshed) >= lifetime {

@@ -27,6 +27,10 @@ type lan struct {
 	hidden func(from, to *host) bool
 	// lives counts lives of daemons, for what each draws at random.
 	lives uint64
+	// tardy is how late kernels take off what has had its time.
+	tardy time.Duration
+	// sole: an address is never to be answered for by two hosts.
+	sole bool
 	// part is the part of a partitioned segment that a host is in; the client is
 	// in part 0.
 	part map[*host]int
@@ -67,13 +71,14 @@ func newLAN(t *testing.T) *lan {
 func (l *lan) note(who *host, format string, args ...any) {
 	l.journal = append(l.journal, happening{at: time.Now(), who: who.name, what: fmt.Sprintf(format, args...)})
 	l.trace()
+	l.lookForTwo()
 	for addr, h := range l.cache {
 		s, ok := l.served[addr]
 		if !ok {
 			s = &service{since: time.Now()}
 			l.served[addr] = s
 		}
-		works := l.part[h] == 0 && (h.answers(addr) || h.flows.onLo(addr))
+		works := l.serves(h, addr)
 		if works == s.works {
 			continue
 		}
@@ -82,6 +87,46 @@ func (l *lan) note(who *host, format string, args ...any) {
 			s.outages = append(s.outages, lasted)
 		}
 		s.works, s.since = works, time.Now()
+	}
+}
+
+// serves tells whether a connection that the client opens to an address at a host
+// is taken, there or where the host passes it on to. The lock is held.
+func (l *lan) serves(h *host, addr netip.Addr) bool {
+	for range 2 {
+		if h == nil || l.part[h] != 0 || !h.answers(addr) && !h.flows.onLo(addr) {
+			return false
+		}
+		r := h.flows.rules[addr]
+		if r == nil || !time.Now().Before(r.ends) || !r.Shadow {
+			return true
+		}
+		hop := r.Owner
+		if hop == (Hop{}) {
+			hop = r.Prev
+		}
+		if hop == (Hop{}) {
+			return true
+		}
+		h = l.at(hop)
+	}
+	return false
+}
+
+// lookForTwo fails the test if two hosts answer for the VIP and must not, cut off
+// or not. The lock is held.
+func (l *lan) lookForTwo() {
+	if !l.sole {
+		return
+	}
+	var names []string
+	for _, h := range l.hosts {
+		if h.answers(netip.MustParseAddr(theVIP)) {
+			names = append(names, h.name)
+		}
+	}
+	if len(names) > 1 {
+		l.t.Errorf("%v: %v answer for the VIP at one time", time.Now().Format("15:04:05.000"), names)
 	}
 }
 

@@ -54,13 +54,13 @@ func (g *group) public() State {
 // publish tells the world what changed in this turn.
 func (a *Agent) publish(now time.Time) {
 	for _, g := range a.groups {
-		if g.why.reason == "" {
-			continue
+		if g.why.reason != "" {
+			if to := g.public(); to != g.shown.state || g.why.told {
+				g.tell(now, to)
+			}
+			g.why = cause{}
 		}
-		if to := g.public(); to != g.shown.state || g.why.told {
-			g.tell(now, to)
-		}
-		g.why = cause{}
+		g.tellRehash(now)
 	}
 }
 
@@ -185,6 +185,7 @@ func (g *group) status(now time.Time) VIPStatus {
 	if g.everywhere() {
 		v.Election.VRID = 0 // it has no adverts
 	}
+	v.Election.Lease = g.leaseStatus(now)
 	if g.machine.Owns() {
 		v.Election.OwnerPriority = v.Election.Priority
 	} else if s, alive := g.machine.Owner(now); alive {

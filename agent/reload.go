@@ -56,6 +56,7 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 	keyed := a.config.AuthKeyFile != next.AuthKeyFile || a.config.Cluster != next.Cluster
 	a.config, a.drained = next, renamed(a.drained, diff)
 	a.watch()
+	a.etcd.Store(&next.Etcd)
 	a.reviseMembers()
 	a.reviseHello(now, keyed)
 	for _, name := range diff.Removed {
@@ -70,6 +71,7 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 		}
 		a.joinDrains(now, a.addGroup(now, *vipNamed(next, name)))
 	}
+	a.moveLeases(now)
 	a.reviseRoutes(now) // what departs does so by the former configuration
 	slices.SortStableFunc(a.groups, func(x, y *group) int { return place(next, x) - place(next, y) })
 	for _, g := range a.groups {
@@ -119,12 +121,17 @@ func place(c *config.Config, g *group) int {
 	return slices.IndexFunc(c.VIPs, func(v config.VIP) bool { return v.Name == g.cfg.Name })
 }
 
+// replaceGroup ends a group and begins it anew.
+func (a *Agent) replaceGroup(now time.Time, g *group, v config.VIP) {
+	a.removeGroup(now, g)
+	a.succeedInDrains(now, g, a.addGroup(now, v))
+}
+
 // changeGroup applies a change to a group that goes on. A group whose elector
 // changes starts anew.
 func (a *Agent) changeGroup(now time.Time, g *group, change config.GroupChange, v config.VIP) {
-	if change.Aspects.Has(config.AspectElector) {
-		a.removeGroup(now, g)
-		a.succeedInDrains(now, g, a.addGroup(now, v))
+	if change.Aspects.Has(config.AspectElector) || g.standsAnew(v) {
+		a.replaceGroup(now, g, v)
 		return
 	}
 	if change.Aspects.Has(config.AspectAddresses|config.AspectInterface) || v.Port != g.cfg.Port || !v.Handover.Preserve {
@@ -143,6 +150,9 @@ func (a *Agent) changeGroup(now time.Time, g *group, change config.GroupChange, 
 	}
 	if change.Aspects.Has(config.AspectPeers) {
 		g.followPeers()
+	}
+	if m := g.machine.lease; m != nil {
+		m.Revise(v.Etcd.TTL, v.Etcd.WithoutEtcd == config.WithoutEtcdKeep, v.Fence)
 	}
 	g.step(now, vrrp.Configure{Config: g.prepare()})
 	if g.link != nil {

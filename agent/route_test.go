@@ -267,7 +267,7 @@ func TestANodeAnnouncesByItsHealth(t *testing.T) {
 		if !slices.Contains(n.listed("lo"), "198.51.100.10/32") {
 			t.Errorf("lo has %v", n.listed("lo"))
 		}
-		n.tells("init -> owner: every-node")
+		n.tells("init -> owner: every-node", "owner -> owner: path-better")
 		if e := n.status("apiserver").Election; e.Type != "none" || e.VRID != 0 {
 			t.Errorf("status tells of %s with VRID %d", e.Type, e.VRID)
 		}
@@ -278,7 +278,7 @@ func TestANodeAnnouncesByItsHealth(t *testing.T) {
 		n.recover()
 		time.Sleep(time.Minute)
 		tellsRoutes(t, f, "10s "+wellRoute) // twice the delay: it flapped
-		n.tells("init -> owner: every-node")
+		n.tells("init -> owner: every-node", "owner -> owner: path-better", "owner -> owner: path-worse", "owner -> owner: path-better")
 	})
 }
 
@@ -311,12 +311,13 @@ func TestDrainOfARoutedVIP(t *testing.T) {
 		if got := n.listed("lo"); len(got) > 0 {
 			t.Errorf("lo has %v", got)
 		}
-		n.tells("init -> owner: every-node", "owner -> drained: drain")
+		drained := []string{"init -> owner: every-node", "owner -> owner: path-better", "owner -> owner: path-worse", "owner -> drained: drain"}
+		n.tells(drained...)
 		if err := n.process.agent.Undrain(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		n.tells("init -> owner: every-node", "owner -> drained: drain", "drained -> owner: undrain")
+		n.tells(append(drained, "drained -> owner: undrain", "owner -> owner: path-better")...)
 		tellsRoutes(t, f, "0s "+wellRoute)
 	})
 }
@@ -334,7 +335,7 @@ func TestDrainOfARoutedVIPWithoutAnotherPath(t *testing.T) {
 		}
 		d.told("apiserver: draining; serving on until a successor is heard", "apiserver: no other path to the VIP is known to work: connection refused; this node serves on")
 		tellsRoutes(t, f, "0s "+leavingRoute, "3s "+wellRoute)
-		n.tells("init -> owner: every-node")
+		n.tells("init -> owner: every-node", "owner -> owner: path-better", "owner -> owner: path-worse", "owner -> owner: path-better")
 		if got := n.drain(DrainRequest{Force: true}).result(); got != DrainDone {
 			t.Errorf("forced drain: %s", got)
 		}
@@ -404,6 +405,7 @@ func TestTheElectedOwnerAloneAnnounces(t *testing.T) {
 		}
 		tellsRoutes(t, fa, "0s "+leavingRoute, "500ms nothing")
 		tellsRoutes(t, fb, "0s "+wellRoute)
+		a.tells("init -> backup: startup", "backup -> owner: nobody-heard", "owner -> drained: drain") // one path: nothing to spread
 		if len(a.listed("lo")) > 0 || len(b.listed("lo")) != 1 {
 			t.Errorf("a has %v, b has %v", a.listed("lo"), b.listed("lo"))
 		}

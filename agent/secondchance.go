@@ -182,7 +182,9 @@ func (g *group) carriage(now time.Time) carriage {
 		errand: errand{name: g.cfg.Name, port: g.cfg.Port, lifetime: flowLifetime},
 	}
 	switch {
-	case g.wanted && g.machine.State() != vrrp.Listening:
+	case g.wanted && (g.machine.State() != vrrp.Listening || g.byLease()):
+		// Who passes a lease on is off the segment, and takes new work from those
+		// who do not know yet.
 		w.part, w.onLo = owning, g.shadow.casts()
 		w.prev, w.settling = g.passOnTo(now)
 		if w.prev == (Hop{}) && !w.onLo {

@@ -61,8 +61,12 @@ func (a *Agent) beginShutdown(now time.Time) {
 			if g.everywhere() {
 				wait = min(budget/2, a.config.BGP.Leaving.Wait) / 2
 			}
-			s.steps = append(s.steps, stopStep{group: g, resignAt: now.Add(wait), giveUp: now.Add(2 * wait)})
-			g.log.Info("stopping; serving on until a successor is heard", "at most", 2*wait)
+			patience := 2 * wait
+			if g.byLease() {
+				patience = budget // etcd may be slow, and there is no shorter way
+			}
+			s.steps = append(s.steps, stopStep{group: g, resignAt: now.Add(wait), giveUp: now.Add(patience)})
+			g.log.Info("stopping; serving on until a successor is heard", "at most", patience)
 		}
 		g.withdraw(now, election.Shutdown)
 	}
@@ -97,13 +101,23 @@ func (s *shutdown) advance(now time.Time) {
 			step.resigned = true
 			step.group.step(now, vrrp.SetDuty{Duty: vrrp.Resign, Reason: election.Shutdown})
 		}
-		why, nobody := step.group.nobodyCan(now)
-		nobody = nobody && !step.group.everywhere()
+		why, nobody := step.group.hopeless(now)
 		if end := earliest(step.giveUp, s.endsAt); !step.left && (nobody || !now.Before(end)) {
 			step.left = true
 			step.group.leave(now, why)
 		}
 	}
+}
+
+// hopeless tells that no other node will take the group over from one that stops.
+func (g *group) hopeless(now time.Time) (why string, certain bool) {
+	switch {
+	case g.everywhere():
+		return "", false
+	case g.byLease():
+		return g.nobodyStands(now, election.Unhealthy)
+	}
+	return g.nobodyCan(now)
 }
 
 // over tells whether the loop may end: the budget is spent, or neither a

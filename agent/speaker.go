@@ -97,6 +97,7 @@ func (g *group) speaks(now time.Time) bool {
 	if as == g.spoken.as && (as == unannounced || slices.Equal(g.held, g.spoken.held)) {
 		return false
 	}
+	g.swayed(g.spoken.as, as)
 	g.spoken = spoken{as: as, held: g.held}
 	return true
 }
@@ -110,22 +111,19 @@ func (a *Agent) wantedRoutes() bgp.Wanted {
 	b := &a.announcing
 	c := a.config.BGP
 	w := bgp.Wanted{ASN: c.ASN, RouterID: a.routerID(), Generation: b.generation}
-	var ipv4, ipv6, lingering bool
+	var routed, lingering bool
 	for _, g := range slices.Concat(a.groups, a.departing) {
 		if g.cfg.Announce != config.AnnounceBGP || g.gone && g.spoken.as == unannounced {
 			continue
 		}
-		lingering = lingering || g.gone
-		for _, addr := range slices.Concat(g.cfg.Addresses, g.held) {
-			ipv4, ipv6 = ipv4 || addr.Is4(), ipv6 || addr.Is6()
-		}
+		routed, lingering = true, lingering || g.gone
 		w.Routes = g.appendRoutes(w.Routes)
 	}
-	if !a.known || !ipv4 && !ipv6 {
+	if !a.known || !routed {
 		return w
 	}
 	for _, n := range c.Neighbors {
-		w.Neighbors = append(w.Neighbors, neighborOf(n, c, ipv4, ipv6))
+		w.Neighbors = append(w.Neighbors, neighborOf(n, c))
 	}
 	if !lingering {
 		b.former = nil
@@ -159,12 +157,11 @@ func (g *group) appendRoutes(routes []bgp.Route) []bgp.Route {
 	return routes
 }
 
-func neighborOf(n config.Neighbor, c config.BGP, ipv4, ipv6 bool) bgp.Neighbor {
+func neighborOf(n config.Neighbor, c config.BGP) bgp.Neighbor {
 	wanted := bgp.Neighbor{
 		Address: n.Address, ASN: n.ASN, Port: n.Port, PasswordFile: n.PasswordFile,
 		Multihop: n.Multihop, TTLSecurity: n.TTLSecurity,
-		HoldTime: n.HoldTime, GracefulRestart: n.GracefulRestart, IPv4: ipv4, IPv6: ipv6,
-		BFD: bgp.BFD(n.BFD),
+		HoldTime: n.HoldTime, GracefulRestart: n.GracefulRestart, BFD: bgp.BFD(n.BFD),
 	}
 	if c.LocalAddress.IsValid() && c.LocalAddress.Is6() == n.Address.Is6() {
 		wanted.Source = c.LocalAddress

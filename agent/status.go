@@ -121,6 +121,8 @@ type ElectionStatus struct {
 	// LastAdvertAgeSeconds is the age of the last advert sent as owner, or
 	// heard of another; -1 before the first.
 	LastAdvertAgeSeconds float64 `json:"last_advert_age_seconds"`
+	// Lease is that of an election by etcd.
+	Lease *LeaseStatus `json:"lease,omitempty"`
 	// Peers are whom adverts go to.
 	Peers ListedPeers `json:"peers"`
 }
@@ -137,7 +139,9 @@ type ListedPeers struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Entry is one change of a VIP group's state.
+// Entry is one change of a VIP group's state. From and To are the same where only
+// what routers are told changed, with the reasons election.PathBetter and
+// election.PathWorse.
 type Entry struct {
 	Time   time.Time       `json:"time"`
 	VIP    string          `json:"vip"`

@@ -81,6 +81,9 @@ func unable(m *peer.Member) (why string, certain bool) {
 // are known and none of them can take it over. It says so only if nothing else
 // can be: a member that is not heard of may be able.
 func (g *group) nobodyCan(now time.Time) (why string, certain bool) {
+	if g.byLease() {
+		return g.nobodyStands(now, election.Healthy)
+	}
 	if !g.knowsAll(now) {
 		return "", false
 	}

@@ -22,8 +22,8 @@ type NeighborReport struct {
 	// Age is how long the session is in its state: the clocks of two processes
 	// are not compared.
 	Age time.Duration `json:"age"`
-	// Announced are the routes that the session carries; none unless it is
-	// established.
+	// Announced are the routes that the neighbour was told; none unless the session
+	// is established.
 	Announced []Route `json:"announced"`
 	// BFD is the BFD session's state; empty: there is none.
 	BFD BFDState `json:"bfd"`

@@ -21,7 +21,8 @@ type Wanted struct {
 }
 
 // Neighbor is a router that routes are announced to. It is never told anything
-// else, and nothing it says is believed.
+// else, and nothing it says is believed. Routes of both families are offered,
+// whatever there is to announce: a session is not renegotiated.
 type Neighbor struct {
 	Address netip.Addr `json:"address"`
 	ASN     uint32     `json:"asn"`
@@ -49,10 +50,7 @@ type Neighbor struct {
 	// it the router would forget the routes as soon as the session is back.
 	// Filled in on the way to the speaker.
 	Restarted bool `json:"restarted,omitempty"`
-	// IPv4 and IPv6 are the families of routes.
-	IPv4 bool `json:"ipv4"`
-	IPv6 bool `json:"ipv6"`
-	BFD  BFD  `json:"bfd"`
+	BFD       BFD  `json:"bfd"`
 }
 
 // Session is the neighbour without what concerns BFD only, which a session

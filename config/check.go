@@ -78,7 +78,7 @@ type router struct {
 func checkVRIDs(vips []VIP, f *findings) {
 	seen := map[router]int{}
 	for i, v := range vips {
-		if v.Election != ElectionVRRP || v.VRRP.VRID == 0 || !carrier(v).IsValid() {
+		if v.Election == ElectionNone || v.VRRP.VRID == 0 || !carrier(v).IsValid() {
 			continue
 		}
 		r := router{v.Interface, carrier(v).Is6(), v.VRRP.VRID}
@@ -108,12 +108,13 @@ func checkGroup(v *VIP, at string, f *findings) {
 	checkAddresses(v, at, f)
 	checkLinks(v, at, f)
 	checkAxes(v, at, f)
-	if v.Election == ElectionVRRP && carrier(*v).IsValid() && v.VRRP.VRID == 0 {
+	if v.Election != ElectionNone && carrier(*v).IsValid() && v.VRRP.VRID == 0 {
 		f.add(member(at, "vrrp.vrid"), "the last byte of %s is 0, which is no VRID; write one of 1 to 255", carrier(*v))
 	}
 	if v.VRRP.PreemptDelay > 0 && v.VRRP.Preempt != PreemptAlways {
 		f.add(member(at, "vrrp.preempt_delay"), "is for preempt: always; with preempt: %s no owner of the same band is displaced", v.VRRP.Preempt)
 	}
+	checkLease(v, at, f)
 	checkRhythm(v, at, f)
 	checkHealth(v.Health, member(at, "health"), f)
 	checkProgram(v.Notify, member(at, "notify"), f)

@@ -57,6 +57,7 @@ type VIP struct {
 	// Fence is the kernel lifetime of a held address, whole seconds; 0: none.
 	Fence          time.Duration
 	VRRP           VRRP
+	Etcd           Lease
 	GARP           GARP
 	Handover       Handover
 	UnhealthyDelay time.Duration
@@ -89,6 +90,8 @@ type Election string
 const (
 	// ElectionVRRP elects by VRRP adverts on the VIP's interface.
 	ElectionVRRP Election = "vrrp"
+	// ElectionEtcd elects by a lease in the cluster's etcd.
+	ElectionEtcd Election = "etcd"
 	// ElectionNone elects nobody: every node holds the VIP.
 	ElectionNone Election = "none"
 )
@@ -140,6 +143,36 @@ const (
 	// ChecksumPseudoHeader covers a pseudo-header too, as keepalived and FRR
 	// do by default.
 	ChecksumPseudoHeader Checksum = "pseudo-header"
+)
+
+// Lease configures an election by etcd.
+type Lease struct {
+	// TTL is how long etcd waits for a holder, whole seconds.
+	TTL time.Duration
+	// Bootstrap is who elects until etcd was reached once.
+	Bootstrap Bootstrap
+	// WithoutEtcd is what becomes of the VIP when its lease cannot be renewed.
+	WithoutEtcd WithoutEtcd
+}
+
+// Bootstrap is how an owner is found before there is an etcd.
+type Bootstrap string
+
+const (
+	// BootstrapVRRP elects by adverts, as ElectionVRRP does.
+	BootstrapVRRP Bootstrap = "vrrp"
+	// BootstrapNone has nobody hold the VIP.
+	BootstrapNone Bootstrap = "none"
+)
+
+// WithoutEtcd is what an owner does whose lease ends because etcd does not answer.
+type WithoutEtcd string
+
+const (
+	// WithoutEtcdRelease gives the VIP up.
+	WithoutEtcdRelease WithoutEtcd = "release"
+	// WithoutEtcdKeep keeps it; another node may take it too.
+	WithoutEtcdKeep WithoutEtcd = "keep"
 )
 
 // GARP configures announcements of a held VIP.

@@ -41,6 +41,7 @@ func defaultVIP() VIP {
 			Preempt:           PreemptBand,
 			Checksum:          ChecksumAuto,
 		},
+		Etcd:     Lease{TTL: 5 * time.Second, Bootstrap: BootstrapVRRP, WithoutEtcd: WithoutEtcdRelease},
 		GARP:     GARP{Burst: 5, Refresh: time.Minute},
 		Handover: Handover{Preserve: true, Grace: 10 * time.Minute},
 	}

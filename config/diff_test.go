@@ -40,6 +40,7 @@ func everythingElse() *Config {
 				Checksum:          ChecksumRFC9568,
 				Password:          "k8s-vip",
 			},
+			Etcd:           Lease{TTL: 3 * time.Second, Bootstrap: BootstrapNone, WithoutEtcd: WithoutEtcdKeep},
 			GARP:           GARP{Burst: 1, Refresh: time.Second},
 			Handover:       Handover{Grace: time.Minute},
 			UnhealthyDelay: time.Second,
@@ -80,6 +81,7 @@ func TestDiffSeesEveryKey(t *testing.T) {
 				"name", "addresses", "port", "endpoint", "interface", "track_interfaces", "announce", "fence", "election",
 				"vrrp.vrid", "vrrp.version", "vrrp.advert_interval", "vrrp.priority", "vrrp.unhealthy_priority", "vrrp.preempt",
 				"vrrp.preempt_delay", "vrrp.startup_delay", "vrrp.peers", "vrrp.peers_file", "vrrp.checksum", "vrrp.password",
+				"etcd.ttl", "etcd.bootstrap", "etcd.without_etcd",
 				"garp.burst", "garp.refresh", "handover.preserve", "handover.grace", "unhealthy_delay", "health", "notify",
 			},
 			Aspects: AspectName | AspectAddresses | AspectInterface | AspectTracking | AspectService | AspectFence | AspectElector |

@@ -73,6 +73,9 @@ func TestDocumentedDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	flatten("", doc.Content[0], defaults)
+	for k, v := range leaseDefaults() {
+		defaults[k] = v
+	}
 	constant := regexp.MustCompile("^`([^`]+)`$")
 	checked := 0
 	for _, k := range documentedKeys(documentation(t)) {
@@ -95,6 +98,17 @@ func TestDocumentedDefaults(t *testing.T) {
 	if checked < 30 {
 		t.Errorf("only %d defaults were found in the documentation", checked)
 	}
+}
+
+// leaseDefaults are those of the keys that are written for election: etcd only.
+func leaseDefaults() map[string]string {
+	at := "vips[].etcd"
+	all := map[string]string{}
+	l := defaultVIP().Etcd
+	all[member(at, "ttl")] = l.TTL.String()
+	all[member(at, "bootstrap")] = string(l.Bootstrap)
+	all[member(at, "without_etcd")] = string(l.WithoutEtcd)
+	return all
 }
 
 // flatten lists single values and empty lists by their key.

@@ -22,7 +22,9 @@ type Etcd struct {
 }
 
 // UsesEtcd tells whether anything of the configuration needs etcd.
-func (c *Config) UsesEtcd() bool { return c.FollowsMembers() }
+func (c *Config) UsesEtcd() bool {
+	return c.FollowsMembers() || slices.ContainsFunc(c.VIPs, func(v VIP) bool { return v.Election == ElectionEtcd })
+}
 
 // FollowsMembers tells whether peers of any kind are etcd's members.
 func (c *Config) FollowsMembers() bool {
@@ -99,6 +101,19 @@ func checkEtcd(e *Etcd, f *findings) {
 		f.add("etcd.cert_file", "needs key_file too")
 	case e.KeyFile != "" && e.CertFile == "":
 		f.add("etcd.key_file", "needs cert_file too")
+	}
+}
+
+// checkLease reports settings of another election. Beside a lease there is no
+// preemption: who holds it keeps it inside its band.
+func checkLease(v *VIP, at string, f *findings) {
+	switch {
+	case v.Election != ElectionEtcd && v.Etcd != defaultVIP().Etcd:
+		f.add(member(at, "etcd"), "is for election: etcd; this group's is %s", v.Election)
+	case v.Election == ElectionEtcd && v.Fence == 0:
+		f.add(member(at, "fence"), "0s lets a frozen daemon keep the VIP beyond its lease; write 1s or more")
+	case v.Election == ElectionEtcd && v.VRRP.Preempt == PreemptAlways:
+		f.add(member(at, "vrrp.preempt"), "always is for election: vrrp; a lease stays where it is while its holder is healthy")
 	}
 }
 

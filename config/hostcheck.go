@@ -96,7 +96,7 @@ func checkHostVRIDs(f *findings, vips []VIP, host []Interface) {
 	seen := map[router]int{}
 	for i, v := range vips {
 		link, ok := ResolveInterface(v, host)
-		if !ok || v.Election != ElectionVRRP {
+		if !ok || v.Election == ElectionNone {
 			continue
 		}
 		r := router{link, carrier(v).Is6(), v.VRRP.VRID}

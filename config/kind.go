@@ -122,19 +122,14 @@ func decimal(s string, low, high int) (int, error) {
 	return n, nil
 }
 
-// choice is one of a few words. Words that other versions of vipd know are
-// refused as such.
-func choice[V ~string](words []V, elsewhere ...string) kind[V] {
+// choice is one of a few words.
+func choice[V ~string](words []V) kind[V] {
 	return kind[V]{
 		parse: func(s string) (V, error) {
-			use := "use " + orList(words)
-			switch {
-			case slices.Contains(words, V(s)):
+			if slices.Contains(words, V(s)) {
 				return V(s), nil
-			case slices.Contains(elsewhere, s):
-				return "", fmt.Errorf("%s is not supported by this version; %s", s, use)
 			}
-			return "", fmt.Errorf("%s is unknown; %s", quote(s), use)
+			return "", fmt.Errorf("%s is unknown; use %s", quote(s), orList(words))
 		},
 		format: func(v V) string { return string(v) },
 		tag:    "!!str",

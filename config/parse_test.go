@@ -70,6 +70,7 @@ func smallest() *Config {
 				Preempt:           PreemptBand,
 				Checksum:          ChecksumAuto,
 			},
+			Etcd:     Lease{TTL: 5 * time.Second, Bootstrap: BootstrapVRRP, WithoutEtcd: WithoutEtcdRelease},
 			GARP:     GARP{Burst: 5, Refresh: time.Minute},
 			Handover: Handover{Preserve: true, Grace: 10 * time.Minute},
 			Health:   []Check{apiserverCheck()},
@@ -455,9 +456,29 @@ vips: [{addresses: [192.0.2.10]}]`, []string{
 			`f:4: hello.peers[0]: 192.0.2.10 is a VIP; write the node's own address`,
 			`f:4: hello.peers[2]: 192.0.2.11 is in the list twice`,
 		}},
-		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: rip\n  election: etcd\n", []string{
+		{"what other versions do", "vips:\n- addresses: [192.0.2.10]\n  announce: rip\n  election: raft\n", []string{
 			"f:3: vips[0].announce: rip is unknown; use l2, bgp or local",
-			"f:4: vips[0].election: etcd is not supported by this version; use vrrp or none",
+			"f:4: vips[0].election: raft is unknown; use vrrp, etcd or none",
+		}},
+		{"leases", `vips:
+- addresses: [192.0.2.10]
+  election: etcd
+  etcd: {ttl: 2s, bootstrap: rip, without_etcd: hold}
+- {addresses: [192.0.2.11], election: etcd, etcd: {ttl: 3500ms}, vrrp: {preempt: always}}
+- {addresses: [192.0.2.12], election: etcd, fence: 0s}
+- {addresses: [192.0.2.13], etcd: {ttl: 10s}}
+- {name: a/b, addresses: [192.0.2.14], election: etcd}
+cluster: a/b
+`, []string{
+			"f:4: vips[0].etcd.ttl: 2s is out of range; use 3s to 10m in steps of 1s",
+			"f:4: vips[0].etcd.bootstrap: rip is unknown; use vrrp or none",
+			"f:4: vips[0].etcd.without_etcd: hold is unknown; use release or keep",
+			"f:5: vips[1].etcd.ttl: 3500ms is not a multiple of 1s; use 3s to 10m in steps of 1s",
+			"f:5: vips[1].vrrp.preempt: always is for election: vrrp; a lease stays where it is while its holder is healthy",
+			"f:6: vips[2].fence: 0s lets a frozen daemon keep the VIP beyond its lease; write 1s or more",
+			"f:7: vips[3].etcd: is for election: etcd; this group's is vrrp",
+			"f:8: vips[4].name: a/b is no name; use letters, digits, '.', '-' and '_', at most 63, a letter or digit first",
+			"f:9: cluster: a/b is no name; use letters, digits, '.', '-' and '_', at most 63, a letter or digit first",
 		}},
 		{"fences", "vips: [{addresses: [192.0.2.10], fence: 1500ms}, {addresses: [192.0.2.11], fence: 500ms}, {addresses: [192.0.2.12], fence: 1h}, {addresses: [192.0.2.13], fence: 3}]\n", []string{
 			"f:1: vips[0].fence: 1500ms is not a multiple of 1s; use 0s, or 1s to 1m in steps of 1s",

@@ -220,13 +220,18 @@ func vipKeys() []key[VIP] {
 		},
 		{
 			name: "election",
-			value: one(choice([]Election{ElectionVRRP, ElectionNone}, "etcd"),
+			value: one(choice([]Election{ElectionVRRP, ElectionEtcd, ElectionNone}),
 				func(v *VIP) *Election { return &v.Election }),
 			effect: effect{group: AspectElector},
 		},
 		{
 			name:  "vrrp",
 			value: section(vrrpKeys, 0, func(v *VIP) *VRRP { return &v.VRRP }),
+		},
+		{
+			name:  "etcd",
+			value: section(leaseKeys, yaml.FlowStyle, func(v *VIP) *Lease { return &v.Etcd }),
+			when:  func(v *VIP) bool { return v.Election == ElectionEtcd },
 		},
 		{
 			name:  "garp",
@@ -322,6 +327,29 @@ func vrrpKeys() []key[VRRP] {
 		{
 			name:   "password",
 			value:  one(text(either(simplePassword)), func(v *VRRP) *string { return &v.Password }),
+			effect: effect{group: AspectParameters},
+		},
+	}
+}
+
+func leaseKeys() []key[Lease] {
+	return []key[Lease]{
+		{
+			name: "ttl",
+			value: one(duration(span{low: 3 * time.Second, high: 10 * time.Minute, step: time.Second}),
+				func(l *Lease) *time.Duration { return &l.TTL }),
+			effect: effect{group: AspectParameters},
+		},
+		{
+			name: "bootstrap",
+			value: one(choice([]Bootstrap{BootstrapVRRP, BootstrapNone}),
+				func(l *Lease) *Bootstrap { return &l.Bootstrap }),
+			effect: effect{group: AspectParameters},
+		},
+		{
+			name: "without_etcd",
+			value: one(choice([]WithoutEtcd{WithoutEtcdRelease, WithoutEtcdKeep}),
+				func(l *Lease) *WithoutEtcd { return &l.WithoutEtcd }),
 			effect: effect{group: AspectParameters},
 		},
 	}

@@ -66,11 +66,11 @@ func healthy(t *testing.T) *Facts {
 		}},
 		WaysOut: Known([]WayOut{{Traffic: Adverts, Link: "eth0", To: addrPort("224.0.0.18:0"), Passes: true}}),
 		Kernel:  Known(Kernel{}),
-		Kubelet: &Kubelet{Where: "kubelet (pid 9)", NodeIPs: []netip.Addr{addr("192.0.2.11")}},
-		Flags: []Flag{
+		Kubelet: Known(&Kubelet{Where: "kubelet (pid 9)", NodeIPs: []netip.Addr{addr("192.0.2.11")}}),
+		Flags: Known([]Flag{
 			{Component: "etcd", Where: "etcd.yaml", Name: "--advertise-client-urls", Addr: addr("192.0.2.11")},
 			{Component: "kube-apiserver", Where: "kube-apiserver.yaml", Name: "--advertise-address", Addr: addr("192.0.2.11")},
-		},
+		}),
 		CNI:      Known(CNI{}),
 		Sockets:  Known([]Socket{{Local: addrPort("127.0.0.1:9650"), Ours: true}}),
 		Speakers: Known[[]Program](nil),
@@ -194,7 +194,7 @@ func rows() []row {
 		{"networkd manages it with the drop-in", func(f *Facts) { f.Managers = []Manager{{Interface: "eth0", Keeps: true}} }, "", "", ""},
 		{"networkd manages another interface", func(f *Facts) { f.Managers = []Manager{{Interface: "eth7"}} }, "", "", ""},
 		{"NetworkManager manages it", func(f *Facts) { f.Managers = []Manager{{Interface: "eth0", NetworkManager: true}} }, NetworkManagerManages, Info, "eth0"},
-		{"netplan has the VIP", func(f *Facts) { f.Mentions = []Mention{{"/etc/netplan/a.yaml", 4, addr(vip)}} }, VIPInNetworkConfig, Error, vip},
+		{"netplan has the VIP", func(f *Facts) { f.Mentions = Known([]Mention{{"/etc/netplan/a.yaml", 4, addr(vip)}}) }, VIPInNetworkConfig, Error, vip},
 
 		{"a stranger answers", func(f *Facts) { group(f).Answers[addr(vip)] = Known(Answer{MAC: "02:00:00:00:00:99"}) }, VIPAnswered, Error, vip},
 		{"somebody answers although this node owns it", func(f *Facts) { status(f).State = agent.StateOwner }, VIPAnswered, Error, vip},
@@ -295,12 +295,12 @@ func rows() []row {
 		{"the certificate ends soon", func(f *Facts) { group(f).Certificate.NotAfter = noon().AddDate(0, 0, 29) }, CertificateEnds, Warning, "api"},
 		{"the certificate ended", func(f *Facts) { group(f).Certificate.NotAfter = noon() }, CertificateEnds, Error, "api"},
 
-		{"the kubelet has the VIP", func(f *Facts) { f.Kubelet.NodeIPs = []netip.Addr{addr(vip)} }, NodeIPIsVIP, Error, vip},
-		{"the kubelet chooses on the VIP's interface", func(f *Facts) { f.Kubelet.NodeIPs = nil }, NodeIPAbsent, Warning, "eth0"},
-		{"the kubelet chooses on another interface", func(f *Facts) { f.Kubelet.NodeIPs, f.DefaultRoutes[0] = nil, "eth1" }, "", "", ""},
+		{"the kubelet has the VIP", func(f *Facts) { f.Kubelet.Value.NodeIPs = []netip.Addr{addr(vip)} }, NodeIPIsVIP, Error, vip},
+		{"the kubelet chooses on the VIP's interface", func(f *Facts) { f.Kubelet.Value.NodeIPs = nil }, NodeIPAbsent, Warning, "eth0"},
+		{"the kubelet chooses on another interface", func(f *Facts) { f.Kubelet.Value.NodeIPs, f.DefaultRoutes[0] = nil, "eth1" }, "", "", ""},
 		{"the host's name is the VIP", func(f *Facts) { f.NamedBy = []netip.Addr{addr(vip)} }, HostnameIsVIP, Error, "cp1"},
-		{"etcd gives the VIP", func(f *Facts) { f.Flags[0].Addr = addr(vip) }, EtcdAdvertisesVIP, Error, vip},
-		{"the API server gives the VIP", func(f *Facts) { f.Flags[1].Addr = addr(vip) }, APIServerAdvertisesVIP, Error, vip},
+		{"etcd gives the VIP", func(f *Facts) { f.Flags.Value[0].Addr = addr(vip) }, EtcdAdvertisesVIP, Error, vip},
+		{"the API server gives the VIP", func(f *Facts) { f.Flags.Value[1].Addr = addr(vip) }, APIServerAdvertisesVIP, Error, vip},
 		{"Calico takes the first address", func(f *Facts) { f.CNI = Known(CNI{Where: "calico-node", Known: true}) }, CNIAutodetection, Warning, "Calico"},
 		{"Calico cannot be seen through", func(f *Facts) { f.CNI = Known(CNI{Where: "10-calico.conflist"}) }, CNIAutodetection, Info, "Calico"},
 		{"Calico takes the node's address", func(f *Facts) {
@@ -439,6 +439,9 @@ func TestWhatCouldNotBeSeen(t *testing.T) {
 			f.Sockets = Known([]Socket{{UDP: true, Local: addrPort("[::]:9651")}})
 		}, []string{"ports"}},
 		{"the pods' network", func(f *Facts) { f.CNI = Unknown[CNI](why) }, []string{"cni"}},
+		{"the kubelet", func(f *Facts) { f.Kubelet = Unknown[*Kubelet](why) }, []string{"kubelet"}},
+		{"the flags of the control plane", func(f *Facts) { f.Flags = Unknown[[]Flag](why) }, []string{"etcd", "api-server"}},
+		{"files that configure the network", func(f *Facts) { f.Mentions = Unknown[[]Mention](why) }, []string{"interface-manager"}},
 	}
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
@@ -457,6 +460,21 @@ func TestWhatCouldNotBeSeen(t *testing.T) {
 				t.Errorf("skipped (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A part that could be looked at is judged, and what is missing is told beside it.
+func TestWhatWasSeenInPart(t *testing.T) {
+	const why = "no way leads there"
+	f := healthy(t)
+	f.WaysOut = Fact[[]WayOut]{Value: []WayOut{{Traffic: Adverts, Link: "eth0", To: addrPort("224.0.0.18:0")}}, Missing: why}
+	report := Examine(f)
+	if len(report.Findings) != 1 || report.Findings[0].ID != AdvertsBlocked {
+		t.Errorf("found %+v", report.Findings)
+	}
+	i := slices.IndexFunc(report.Checks, func(c Check) bool { return c.ID == "output-filter" })
+	if diff := cmp.Diff(Check{ID: "output-filter", Result: Found, Reasons: []string{why}}, report.Checks[i]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // Fact is something that was looked at, or why it could not be.
 type Fact[T any] struct {
 	Value T
-	// Missing is why there is no value; empty: there is.
+	// Missing is why there is no value, or only a part of it; empty: it is whole.
 	Missing string
 }
 
@@ -49,7 +49,7 @@ type Facts struct {
 	Settings      Fact[map[string]Settings]
 	Managers      []Manager
 	// Mentions are VIPs in files that configure the network.
-	Mentions []Mention
+	Mentions Fact[[]Mention]
 	// IPVS are the virtual services of this host's kernel.
 	IPVS Fact[[]netip.AddrPort]
 	// Rules: vipd's nftables tables are there.
@@ -65,12 +65,12 @@ type Facts struct {
 	// Initialised: kubeadm has set an API server up on this host.
 	Initialised bool
 	// Kubelet is nil where there is none.
-	Kubelet *Kubelet
+	Kubelet Fact[*Kubelet]
 	// Hostname is this host's; NamedBy are the addresses that /etc/hosts has for it.
 	Hostname string
 	NamedBy  []netip.Addr
 	// Flags are addresses in the flags of etcd and the API server.
-	Flags []Flag
+	Flags Fact[[]Flag]
 	CNI   Fact[CNI]
 
 	// Sockets are the ports that are taken on this host; Speakers the programs

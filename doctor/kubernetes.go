@@ -41,22 +41,25 @@ func judgeKubelet(f *Facts, v *verdict) {
 				"give the name the node's own address there")
 		}
 	}
-	if f.Kubelet == nil {
-		v.needless("there is no kubelet on this host yet")
+	kubelet, known := seen(v, f.Kubelet)
+	if kubelet == nil {
+		if known {
+			v.needless("there is no kubelet on this host yet")
+		}
 		return
 	}
-	for _, addr := range f.Kubelet.NodeIPs {
+	for _, addr := range kubelet.NodeIPs {
 		if f.isVIP(addr) {
-			v.found(NodeIPIsVIP, Error, addr.String(), f.Kubelet.Where+" has it as --node-ip, and the VIP moves", "--node-ip=ADDRESS with the node's own one (KUBELET_EXTRA_ARGS, or nodeRegistration.kubeletExtraArgs)")
+			v.found(NodeIPIsVIP, Error, addr.String(), kubelet.Where+" has it as --node-ip, and the VIP moves", "--node-ip=ADDRESS with the node's own one (KUBELET_EXTRA_ARGS, or nodeRegistration.kubeletExtraArgs)")
 		}
 	}
-	if len(f.Kubelet.NodeIPs) > 0 {
+	if len(kubelet.NodeIPs) > 0 {
 		return
 	}
 	for i := range f.Groups {
 		g := &f.Groups[i]
 		if way := f.DefaultRoutes[index(g.isIPv6())]; way != "" && way == g.Link {
-			v.found(NodeIPAbsent, Warning, g.Link, fmt.Sprintf("%s has no --node-ip, so the kubelet takes an address of %s, which has the VIP at times; vipd keeps the node's own first", f.Kubelet.Where, g.Link),
+			v.found(NodeIPAbsent, Warning, g.Link, fmt.Sprintf("%s has no --node-ip, so the kubelet takes an address of %s, which has the VIP at times; vipd keeps the node's own first", kubelet.Where, g.Link),
 				"--node-ip=ADDRESS with the node's own one (KUBELET_EXTRA_ARGS, or nodeRegistration.kubeletExtraArgs)")
 			return
 		}
@@ -83,7 +86,8 @@ func judgeAPIServer(f *Facts, v *verdict) {
 func judgeFlags(f *Facts, v *verdict, component string, id ID, fix string) {
 	v.groups(f)
 	there := false
-	for _, flag := range f.Flags {
+	flags, known := seen(v, f.Flags)
+	for _, flag := range flags {
 		if flag.Component != component {
 			continue
 		}
@@ -92,7 +96,7 @@ func judgeFlags(f *Facts, v *verdict, component string, id ID, fix string) {
 			v.found(id, Error, flag.Addr.String(), fmt.Sprintf("%s has it in %s: it is not the node's, it moves", flag.Where, flag.Name), fix)
 		}
 	}
-	if !there {
+	if !there && known {
 		v.needless("there is no " + component + " on this host yet")
 	}
 }

@@ -38,7 +38,8 @@ func judgeManagers(f *Facts, v *verdict) {
 				fmt.Sprintf("install -D -m 644 /usr/share/vipd/vipd-networkd.conf /etc/systemd/network/%s.d/vipd.conf && networkctl reload", path.Base(m.File)))
 		}
 	}
-	for _, m := range f.Mentions {
+	mentions, _ := seen(v, f.Mentions)
+	for _, m := range mentions {
 		v.found(VIPInNetworkConfig, Error, m.VIP.String(), fmt.Sprintf("%s:%d gives it to this host for good, whoever owns it", m.File, m.Line),
 			"take it out of that file, and off the interface; vipd puts it there while this node owns it")
 	}

@@ -72,8 +72,8 @@ func lastColon(text string) int {
 // judgePorts looks for ports that others have.
 func judgePorts(f *Facts, v *verdict) {
 	v.groups(f)
-	sockets, ok := seen(v, f.Sockets)
-	if !ok || f.Config == nil {
+	sockets, _ := seen(v, f.Sockets)
+	if f.Config == nil {
 		return
 	}
 	for _, n := range f.needs() {

@@ -89,10 +89,20 @@ const (
 	OwnerDeaf Reason = "owner-deaf"
 	// Late: the daemon was stopped or starved for longer than others wait.
 	Late Reason = "late"
+	// LeaseFree: nobody held the lease in etcd; this node took it.
+	LeaseFree Reason = "lease-free"
+	// LeaseLost: etcd did not confirm this owner's lease in time, or gave it to
+	// another node.
+	LeaseLost Reason = "lease-lost"
 	// EveryNode: there is no election; each node holds the VIP.
 	EveryNode Reason = "every-node"
 	// Reloaded: a changed configuration made the group start anew or end.
 	Reloaded Reason = "reload"
+	// PathBetter: with every node announcing, this one's path became as good as
+	// any. The state did not change.
+	PathBetter Reason = "path-better"
+	// PathWorse: it became worse than others', or was withdrawn.
+	PathWorse Reason = "path-worse"
 	// HandoverEnded: this former owner carries no connections any more.
 	HandoverEnded Reason = "handover-ended"
 )
@@ -103,7 +113,7 @@ func Reasons() []Reason {
 		Startup, OwnerSilent, OwnerResigned, OwnerUnhealthy, OwnerDraining,
 		HigherPriority, NobodyHeard, DuelLost, Unwell, Drain, Undrain, Forced,
 		Shutdown, NoInterface, NoCarrier, NoAddress, TrackedInterface,
-		AddressConflict, VIPAnswered, HoldFailed, Unheard, OwnerDeaf, Late, EveryNode, Reloaded,
-		HandoverEnded,
+		AddressConflict, VIPAnswered, HoldFailed, Unheard, OwnerDeaf, Late, LeaseFree,
+		LeaseLost, EveryNode, Reloaded, PathBetter, PathWorse, HandoverEnded,
 	}
 }

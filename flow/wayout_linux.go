@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -28,12 +29,16 @@ type trials struct {
 	list   []Trial
 }
 
-// Passes tells of each trial whether this host's filters of packets that leave,
-// nftables and iptables alike, let it pass. The packets are made for real, take
-// the way of all others, and are caught behind the last filter, so that nobody
-// outside sees them. All are of one family. CAP_NET_ADMIN and CAP_NET_RAW are
-// needed.
-func Passes(ctx context.Context, list []Trial) (passed []bool, err error) {
+// ErrFiltered is the fate of a trial that a filter of this host dropped.
+var ErrFiltered = errors.New("a filter of this host drops it")
+
+// Passes tells of each trial what this host's filters of packets that leave,
+// nftables and iptables alike, do with it: its fate is nil if they let it pass,
+// ErrFiltered if not, and else why it could not be sent, as where no way leads to
+// its destination. The packets are made for real, take the way of all others, and
+// are caught behind the last filter, so that nobody outside sees them. All are of
+// one family. CAP_NET_ADMIN and CAP_NET_RAW are needed.
+func Passes(ctx context.Context, list []Trial) (fates []error, err error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -47,15 +52,16 @@ func Passes(ctx context.Context, list []Trial) (passed []bool, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.remove()) }()
+	unsent := make([]error, len(list))
 	for i, trial := range list {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		if err := trial.send(t.marks[i]); err != nil {
-			return nil, fmt.Errorf("send to %s by %s: %w", trial.Dst.Addr(), trial.Interface, err)
+			unsent[i] = fmt.Errorf("try a packet to %s by %s: %w", trial.Dst.Addr(), trial.Interface, err)
 		}
 	}
-	return t.passed()
+	return t.fates(unsent)
 }
 
 func prepare(list []Trial) (*trials, error) {
@@ -72,14 +78,17 @@ func prepare(list []Trial) (*trials, error) {
 		// Never 0: the kernel would choose an identification itself.
 		t.marks = append(t.marks, [2]byte{first[0] | 1, first[1] + byte(i)})
 	}
-	if err := t.install(); err != nil {
+	if err := t.create(); err != nil {
 		return nil, errors.Join(err, conn.close())
+	}
+	if err := t.fill(); err != nil {
+		return nil, errors.Join(err, t.remove())
 	}
 	return t, nil
 }
 
-// install makes the table with its rules.
-func (t *trials) install() error {
+// create makes the table.
+func (t *trials) create() error {
 	create := tableMessage(unix.NFT_MSG_NEWTABLE, netlink.Create, t.table, tableOwner)
 	err := t.tables.transact(create)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
@@ -88,6 +97,11 @@ func (t *trials) install() error {
 	if err != nil {
 		return fmt.Errorf("make table %s: %w", t.table.Name, err)
 	}
+	return nil
+}
+
+// fill gives the table its rules.
+func (t *trials) fill() error {
 	accept := nftables.ChainPolicyAccept
 	output := t.tables.conn.AddChain(&nftables.Chain{
 		Name: chainTrialOutput, Table: t.table, Type: nftables.ChainTypeFilter,
@@ -126,29 +140,39 @@ func (t *trials) marked(i int) []expr.Any {
 		compare(network(at, 2), expr.CmpOpEq, t.marks[i][:]...))
 }
 
-// passed reads the counters.
-func (t *trials) passed() ([]bool, error) {
+// fates reads the counters of the trials that were sent.
+func (t *trials) fates(unsent []error) ([]error, error) {
 	rules, err := t.tables.conn.GetRules(t.table, t.end())
 	if err != nil {
 		return nil, fmt.Errorf("read table %s: %w", t.table.Name, err)
 	}
-	var all []bool
+	var counted []uint64
 	for _, r := range rules {
 		for _, e := range r.Exprs {
 			if counter, ok := e.(*expr.Counter); ok {
-				all = append(all, counter.Packets > 0)
+				counted = append(counted, counter.Packets)
 			}
 		}
 	}
-	if len(all) != len(t.list) {
-		return nil, fmt.Errorf("table %s: %d of %d rules are there", t.table.Name, len(all), len(t.list))
+	if len(counted) != len(t.list) {
+		return nil, fmt.Errorf("table %s: %d of %d rules are there", t.table.Name, len(counted), len(t.list))
+	}
+	all := slices.Clone(unsent)
+	for i, packets := range counted {
+		if all[i] == nil && packets == 0 {
+			all[i] = ErrFiltered
+		}
 	}
 	return all, nil
 }
 
 func (t *trials) remove() error {
 	t.tables.conn.DelTable(t.table)
-	return errors.Join(t.tables.commit(), t.tables.close())
+	err := t.tables.commit()
+	if errors.Is(err, unix.ENOENT) {
+		err = nil // it ended with its socket
+	}
+	return errors.Join(err, t.tables.close())
 }
 
 // send gives the packet to the kernel, header and all (raw(7), IPPROTO_RAW).

@@ -1,12 +1,15 @@
 package flow
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,10 +49,11 @@ func TestPasses(t *testing.T) {
 					CopyTrial("eth0", netip.AddrPortFrom(vip, testPort)),
 				}
 				var got []bool
-				var err error
-				h.do(func() { got, err = Passes(t.Context(), trials) })
-				if err != nil {
-					t.Fatal(err)
+				for _, fate := range tried(t, h, trials) {
+					if fate != nil && !errors.Is(fate, ErrFiltered) {
+						t.Fatal(fate)
+					}
+					got = append(got, fate == nil)
 				}
 				if diff := cmp.Diff(row.want, got); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", vip, diff)
@@ -62,6 +66,33 @@ func TestPasses(t *testing.T) {
 				t.Errorf("a scratch table is left: %s", tables)
 			}
 		})
+	}
+}
+
+// tried tries packets on a host.
+func tried(t *testing.T, h host, trials []Trial) (fates []error) {
+	t.Helper()
+	var err error
+	h.do(func() { fates, err = Passes(t.Context(), trials) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fates
+}
+
+// Where no way leads to one destination the others are tried all the same.
+func TestPassesWhereThereIsAWay(t *testing.T) {
+	h := newSegment(t).host("a")
+	h.nft("table inet fw { chain out { type filter hook output priority 0; meta l4proto udp drop; }; }")
+	vip := vips[slices.IndexFunc(vips, netip.Addr.Is6)] // for IPv4 a device is way enough
+	got := tried(t, h, []Trial{
+		CopyTrial("eth0", netip.MustParseAddrPort("[2001:db8:ffff::1]:6443")),
+		{Interface: "eth0", Src: netip.AddrPortFrom(h.addr6, 9651), Dst: netip.MustParseAddrPort("[ff02::12]:9651"), Protocol: unix.IPPROTO_UDP},
+		CopyTrial("eth0", netip.AddrPortFrom(vip, testPort)),
+	})
+	want := []error{unix.ENETUNREACH, ErrFiltered, nil}
+	if diff := cmp.Diff(want, got, cmpopts.EquateErrors()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

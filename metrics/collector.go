@@ -65,6 +65,8 @@ type Collector struct {
 	advertsHeard   *family
 	discarded      *family
 	priority       *family
+	leaseHeld      *family
+	leaseExpiry    *family
 	peerUp         *family
 	peerInfo       *family
 	peerHears      *family
@@ -89,6 +91,7 @@ func NewCollector(source Source) *Collector {
 	c.declareHandover()
 	c.declareHealth()
 	c.declareVRRP()
+	c.declareLease()
 	c.declarePeers()
 	c.declareBGP()
 	return c
@@ -139,7 +142,13 @@ func (c *Collector) declareVRRP() {
 	c.advertsSent = fs.declare(counter, "vipd_vrrp_adverts_sent_total", "Adverts sent for the VIP.", "vip")
 	c.advertsHeard = fs.declare(counter, "vipd_vrrp_adverts_received_total", "Adverts of other nodes heard for the VIP.", "vip")
 	c.discarded = fs.declare(counter, "vipd_vrrp_packets_discarded_total", "VRRP packets dropped unprocessed, by reason.", "reason")
-	c.priority = fs.declare(gauge, "vipd_vrrp_priority", "The priority byte this node advertises or would advertise: 128 to 254 healthy, 2 to 127 unhealthy, 1 draining, 0 resigned.", "vip")
+	c.priority = fs.declare(gauge, "vipd_vrrp_priority", "The priority byte this node advertises or would advertise: 128 to 254 healthy, 2 to 127 unhealthy, 1 draining, 0 resigned, 255 the holder of a lease in etcd.", "vip")
+}
+
+func (c *Collector) declareLease() {
+	fs := &c.families
+	c.leaseHeld = fs.declare(gauge, "vipd_lease_held", "1 while this node has the VIP's lease in etcd, else 0. Only with election: etcd.", "vip")
+	c.leaseExpiry = fs.declare(gauge, "vipd_lease_expiry_timestamp_seconds", "When this node gives the VIP up if etcd does not confirm the lease again, in Unix seconds. Only while it has the lease.", "vip")
 }
 
 func (c *Collector) declarePeers() {
@@ -175,6 +184,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		c.collectHandover(ch, v)
 		c.collectHealth(ch, v)
 		c.collectElection(ch, v)
+		c.collectLease(ch, v, status.Time)
 	}
 	c.handoverSupported.sendTruth(ch, supported)
 	for i := range status.Peers {
@@ -262,6 +272,17 @@ func (c *Collector) collectHealth(ch chan<- prometheus.Metric, v *agent.VIPStatu
 	if v.Certificate != nil {
 		c.certExpiry.sendTime(ch, v.Certificate.NotAfter, v.Name)
 		c.certCoversVIP.sendTruth(ch, v.Certificate.CoversVIP, v.Name)
+	}
+}
+
+func (c *Collector) collectLease(ch chan<- prometheus.Metric, v *agent.VIPStatus, now time.Time) {
+	l := v.Election.Lease
+	if l == nil {
+		return
+	}
+	c.leaseHeld.sendTruth(ch, l.Held, v.Name)
+	if l.Held {
+		c.leaseExpiry.sendTime(ch, now.Add(time.Duration(l.RemainingSeconds*float64(time.Second))), v.Name)
 	}
 }
 

@@ -67,7 +67,7 @@ func busyNode() *node {
 				{Name: "new", Healthy: false},
 			},
 			Certificate: &agent.CertificateStatus{NotAfter: since.AddDate(1, 0, 0), CoversVIP: true},
-			Election:    agent.ElectionStatus{Type: "vrrp", Priority: 200},
+			Election:    agent.ElectionStatus{Type: "etcd", Priority: 255, Lease: &agent.LeaseStatus{Held: true, RemainingSeconds: 4.5, TTLSeconds: 5}},
 			Handover:    agent.HandoverStatus{Supported: true, Connections: 12},
 			Counters:    &counters,
 		}},

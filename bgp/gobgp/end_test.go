@@ -1,12 +1,8 @@
 package gobgp
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -15,82 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/bgp/bgptest"
 )
 
 // patience bounds a wait.
 const patience = 20 * time.Second
-
-// listener is a router that lets a session come up and tells the notification
-// that ended it.
-type listener struct {
-	net.Listener
-	notified chan string
-	// opens are the capabilities for graceful restart of each OPEN.
-	opens chan []byte
-}
-
-func listen(t *testing.T) *listener {
-	t.Helper()
-	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &listener{tcp, make(chan string, 1), make(chan []byte, 16)}
-	ended := make(chan struct{})
-	go func() { defer close(ended); l.serve() }()
-	t.Cleanup(func() {
-		_ = l.Close()
-		<-ended
-	})
-	return l
-}
-
-func (l *listener) serve() {
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		l.speak(conn)
-	}
-}
-
-// message is a BGP message (RFC 4271 4.1).
-func message(kind byte, body ...byte) []byte {
-	m := append(bytes.Repeat([]byte{0xff}, 16), 0, 0, kind)
-	m = append(m, body...)
-	binary.BigEndian.PutUint16(m[16:], uint16(len(m)))
-	return m
-}
-
-func (l *listener) speak(conn net.Conn) {
-	defer conn.Close()
-	open := message(1, 4, 64500>>8, 64500&0xff, 0, 9, 10, 0, 0, 1, 8, 2, 6, 1, 4, 0, 1, 0, 1)
-	if _, err := conn.Write(append(open, message(4)...)); err != nil {
-		return
-	}
-	header := make([]byte, 19)
-	for {
-		if _, err := io.ReadFull(conn, header); err != nil {
-			return
-		}
-		body := make([]byte, binary.BigEndian.Uint16(header[16:])-19)
-		if _, err := io.ReadFull(conn, body); err != nil {
-			return
-		}
-		if header[18] == 1 { // OPEN
-			l.opens <- gracefulRestart(body)
-		}
-		if header[18] == 3 { // NOTIFICATION
-			text := ""
-			if len(body) > 3 {
-				text = string(body[3:])
-			}
-			l.notified <- fmt.Sprintf("%d/%d %s", body[0], body[1], text)
-			return
-		}
-	}
-}
 
 // gracefulRestart is the value of that capability (RFC 4724 3) in an OPEN, whose
 // optional parameters are capabilities only (RFC 5492 4); nil: it is not there.
@@ -113,14 +38,14 @@ func TestASpeakerThatWasStartedAgainTellsThatThePathStands(t *testing.T) {
 		want      []byte
 	}{
 		{"without graceful restart nothing is said", 0, true, nil},
-		{"the first one: 10 s, IPv4 unicast", 10 * time.Second, false, []byte{0x00, 10, 0, 1, 1, 0x00}},
-		{"the next one: R and F", 10 * time.Second, true, []byte{0x80, 10, 0, 1, 1, 0x80}},
+		{"the first one: 10 s, IPv4 and IPv6 unicast", 10 * time.Second, false, []byte{0x00, 10, 0, 1, 1, 0x00, 0, 2, 1, 0x00}},
+		{"the next one: R and F", 10 * time.Second, true, []byte{0x80, 10, 0, 1, 1, 0x80, 0, 2, 1, 0x80}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			l := listen(t)
+			l := bgptest.Listen(t, bgptest.IPv4())
 			s := reachedAs(t, l, func(n *bgp.Neighbor) { n.GracefulRestart, n.Restarted = row.restart, row.restarted })
-			if diff := cmp.Diff(row.want, <-l.opens); diff != "" {
+			if diff := cmp.Diff(row.want, gracefulRestart(<-l.Opens)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if err := s.Close("the test ends"); err != nil {
@@ -131,16 +56,16 @@ func TestASpeakerThatWasStartedAgainTellsThatThePathStands(t *testing.T) {
 }
 
 // reached is an established session with a listener.
-func reached(t *testing.T, l *listener) *Session {
+func reached(t *testing.T, l *bgptest.Router) *Session {
 	t.Helper()
 	return reachedAs(t, l, func(*bgp.Neighbor) {})
 }
 
-func reachedAs(t *testing.T, l *listener, change func(*bgp.Neighbor)) *Session {
+func reachedAs(t *testing.T, l *bgptest.Router, change func(*bgp.Neighbor)) *Session {
 	t.Helper()
 	n := bgp.Neighbor{
-		Address: netip.MustParseAddr("127.0.0.1"), ASN: 64500, Port: netip.MustParseAddrPort(l.Addr().String()).Port(),
-		HoldTime: 9 * time.Second, IPv4: true,
+		Address: netip.MustParseAddr("127.0.0.1"), ASN: 64500, Port: l.Address().Port(),
+		HoldTime: 9 * time.Second,
 	}
 	change(&n)
 	s, err := Open(Local{ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11")}, n, slog.New(slog.DiscardHandler), func() {})
@@ -179,12 +104,12 @@ func TestTheRouterIsToldWhyASessionEnds(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			l := listen(t)
+			l := bgptest.Listen(t, bgptest.IPv4())
 			if err := row.end(reached(t, l)); err != nil {
 				t.Error(err)
 			}
 			select {
-			case got := <-l.notified:
+			case got := <-l.Notifications:
 				if got != row.want {
 					t.Errorf("the router heard %q, want %q", got, row.want)
 				}
@@ -199,9 +124,9 @@ func TestTheRouterIsToldWhyASessionEnds(t *testing.T) {
 func TestSessionsThatEndedLeaveNothingRunning(t *testing.T) {
 	const changes = 3
 	for name, begin := range map[string]func(*testing.T) *Session{
-		"with a router": func(t *testing.T) *Session { return reached(t, listen(t)) },
+		"with a router": func(t *testing.T) *Session { return reached(t, bgptest.Listen(t, bgptest.IPv4())) },
 		"with nobody": func(t *testing.T) *Session {
-			n := bgp.Neighbor{Address: netip.MustParseAddr("127.0.0.1"), ASN: 64500, Port: 1, HoldTime: 9 * time.Second, IPv4: true}
+			n := bgp.Neighbor{Address: netip.MustParseAddr("127.0.0.1"), ASN: 64500, Port: 1, HoldTime: 9 * time.Second}
 			s, err := Open(Local{ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11")}, n, slog.New(slog.DiscardHandler), func() {})
 			if err != nil {
 				t.Fatal(err)
@@ -209,7 +134,7 @@ func TestSessionsThatEndedLeaveNothingRunning(t *testing.T) {
 			return s
 		},
 		"with a router, after it was tried anew": func(t *testing.T) *Session {
-			s := reached(t, listen(t))
+			s := reached(t, bgptest.Listen(t, bgptest.IPv4()))
 			if err := s.Hasten(); err != nil {
 				t.Error(err)
 			}
@@ -237,4 +162,21 @@ func TestSessionsThatEndedLeaveNothingRunning(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A neighbour that gobgp does not take is tried again and again.
+func TestASessionThatCannotBeBegunLeavesNothingRunning(t *testing.T) {
+	before := runtime.NumGoroutine()
+	n := bgp.Neighbor{ASN: 64500, Port: 1, HoldTime: 9 * time.Second} // without an address
+	for range 3 {
+		if _, err := Open(Local{ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11")}, n, slog.New(slog.DiscardHandler), func() {}); err == nil {
+			t.Fatal("it was begun")
+		}
+	}
+	await(t, "their goroutines to end", func() error {
+		if n := runtime.NumGoroutine(); n > before {
+			return fmt.Errorf("%d run, and %d did before", n, before)
+		}
+		return nil
+	})
 }

@@ -21,6 +21,8 @@ type reaper struct {
 	deleted  chan struct{}
 	// last: the next operation is.
 	last atomic.Bool
+	// peerless: the peer is gone, and was not replaced.
+	peerless atomic.Bool
 }
 
 // Observe implements gobgp's FSMTimingHook.
@@ -39,12 +41,17 @@ func (r *reaper) Observe(op server.FSMOperation, _, _ time.Duration) {
 func (r *reaper) deletes() { r.deleting = true }
 
 // reap ends the goroutine of a server that has stopped. endWatch is nil if there
-// is no watch, and then no peer either; otherwise stopping deleted the peer.
-// Nothing may be asked of the server after that.
+// is no watch, and then no peer either; otherwise stopping deleted the peer. A
+// server that lost its peer before is left running: nothing tells when it has
+// done its last but one operation. Nothing may be asked of the server after that.
 func (r *reaper) reap(s *server.BgpServer, endWatch context.CancelFunc) {
 	if endWatch == nil {
 		r.last.Store(true)
 		_, _ = s.GetBgp(context.Background(), &api.GetBgpRequest{}) // the answer does not matter
+		return
+	}
+	if r.peerless.Load() {
+		endWatch()
 		return
 	}
 	<-r.deleted

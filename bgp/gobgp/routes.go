@@ -25,8 +25,7 @@ type announced struct {
 func (a announced) equal(o announced) bool { return a.nextHop == o.nextHop && a.Equal(o.Route) }
 
 // Announce brings the RIB to exactly the given routes. It is idempotent, and
-// looks at what stands there rather than remembering it. Routes of a family that
-// the session does not carry are left out.
+// looks at what stands there rather than remembering it.
 func (s *Session) Announce(routes []bgp.Route) error {
 	s.announcing.Lock()
 	defer s.announcing.Unlock()
@@ -35,16 +34,17 @@ func (s *Session) Announce(routes []bgp.Route) error {
 		return fmt.Errorf("list what is announced to %s: %w", s.neighbor.Address, err)
 	}
 	var errs []error
-	var wanted []announced
+	isVIP := func(a netip.Addr) bool {
+		return slices.ContainsFunc(routes, func(r bgp.Route) bool { return r.Prefix.Addr() == a })
+	}
+	wanted := make([]announced, 0, len(routes))
 	for _, r := range routes {
-		a, err := s.prepare(r)
+		a, err := s.prepare(r, isVIP)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("announce %s to %s: %w", r.Prefix, s.neighbor.Address, err))
 			continue
 		}
-		if s.carries(r.Prefix) {
-			wanted = append(wanted, a)
-		}
+		wanted = append(wanted, a)
 	}
 	for _, a := range standing {
 		if !slices.ContainsFunc(wanted, func(w announced) bool { return w.Prefix == a.Prefix }) {
@@ -59,28 +59,30 @@ func (s *Session) Announce(routes []bgp.Route) error {
 	return errors.Join(errs...)
 }
 
-// Announced are the routes that stand in the RIB, in the order of their
-// addresses.
+// Announced are the routes that the router was told, in the order of their
+// addresses: none without a session, and none of a family that it did not agree
+// to (RFC 4760 8).
 func (s *Session) Announced() ([]bgp.Route, error) {
-	standing, err := s.standing()
-	routes := make([]bgp.Route, 0, len(standing))
+	if s.State().State != bgp.Established {
+		return nil, nil
+	}
+	told, err := s.list(api.TableType_ADJ_OUT)
+	standing, listed := s.standing()
+	if err = errors.Join(err, listed); err != nil {
+		return nil, fmt.Errorf("list what is announced to %s: %w", s.neighbor.Address, err)
+	}
+	var routes []bgp.Route
 	for _, a := range standing {
-		routes = append(routes, a.Route)
+		if slices.ContainsFunc(told, func(o announced) bool { return o.Prefix == a.Prefix }) {
+			routes = append(routes, a.Route)
+		}
 	}
-	slices.SortFunc(routes, func(x, y bgp.Route) int { return x.Prefix.Addr().Compare(y.Prefix.Addr()) })
-	return routes, err
-}
-
-func (s *Session) carries(p netip.Prefix) bool {
-	if p.Addr().Is4() {
-		return s.neighbor.IPv4
-	}
-	return s.neighbor.IPv6
+	return routes, nil
 }
 
 // prepare drops of a route what the neighbour is not told, and adds the next
 // hop.
-func (s *Session) prepare(r bgp.Route) (announced, error) {
+func (s *Session) prepare(r bgp.Route, isVIP func(netip.Addr) bool) (announced, error) {
 	if s.neighbor.Internal(s.local.ASN) {
 		// An internal neighbour would take its own AS number in the path for a
 		// loop (RFC 4271 9.1.2).
@@ -88,78 +90,8 @@ func (s *Session) prepare(r bgp.Route) (announced, error) {
 	} else {
 		r.LocalPreference = 0
 	}
-	hop, err := nextHop(s.neighbor, r.Prefix.Addr().Is6())
+	hop, err := nextHop(s.neighbor, r.Prefix.Addr().Is6(), isVIP)
 	return announced{Route: r, nextHop: hop}, err
-}
-
-// nextHop is where routers send packets for routes of a family. Of the session's
-// own family it is left to gobgp, which takes the connection's address; of the
-// other one it is an address of the interface that the connection uses.
-func nextHop(n bgp.Neighbor, ipv6 bool) (netip.Addr, error) {
-	if n.Address.Is6() == ipv6 {
-		if ipv6 {
-			return netip.IPv6Unspecified(), nil
-		}
-		return netip.IPv4Unspecified(), nil
-	}
-	local, err := localAddress(n)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	return sibling(local, ipv6)
-}
-
-// localAddress is the address from which the neighbour is reached. Nothing is
-// sent to find out.
-func localAddress(n bgp.Neighbor) (netip.Addr, error) {
-	if n.Source.IsValid() {
-		return n.Source, nil
-	}
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.Address, n.Port)))
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("find the way to %s: %w", n.Address, err)
-	}
-	local := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
-	return local, conn.Close()
-}
-
-// sibling is the first global address of the other family on the interface that
-// has local.
-func sibling(local netip.Addr, ipv6 bool) (netip.Addr, error) {
-	links, err := net.Interfaces()
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("list interfaces: %w", err)
-	}
-	for _, link := range links {
-		prefixes, err := prefixesOf(link)
-		if err != nil {
-			return netip.Addr{}, err
-		}
-		if !slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Addr() == local }) {
-			continue
-		}
-		for _, p := range prefixes {
-			if a := p.Addr(); a.Is6() == ipv6 && a.IsGlobalUnicast() && !p.IsSingleIP() {
-				return a, nil
-			}
-		}
-		return netip.Addr{}, fmt.Errorf("%s has no address of the other family for the next hop; add one, or a neighbour of that family", link.Name)
-	}
-	return netip.Addr{}, fmt.Errorf("no interface has %s", local)
-}
-
-func prefixesOf(link net.Interface) ([]netip.Prefix, error) {
-	addrs, err := link.Addrs()
-	if err != nil {
-		return nil, fmt.Errorf("list addresses of %s: %w", link.Name, err)
-	}
-	var all []netip.Prefix
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			all = append(all, p)
-		}
-	}
-	return all, nil
 }
 
 func (s *Session) add(a announced) error {
@@ -222,11 +154,17 @@ func (s *Session) path(a announced, withdraw bool) (*api.Path, error) {
 }
 
 // standing reads the RIB, in the order of addresses.
-func (s *Session) standing() ([]announced, error) {
+func (s *Session) standing() ([]announced, error) { return s.list(api.TableType_GLOBAL) }
+
+// list reads one of the server's tables.
+func (s *Session) list(table api.TableType) ([]announced, error) {
 	var all []announced
 	errs := make([]error, 0, 2)
-	for _, f := range families(s.neighbor) {
-		request := &api.ListPathRequest{TableType: api.TableType_GLOBAL, Family: f}
+	for _, f := range families() {
+		request := &api.ListPathRequest{TableType: table, Family: f}
+		if table == api.TableType_ADJ_OUT {
+			request.Name = s.neighbor.Address.String()
+		}
 		err := s.server.ListPath(context.Background(), request, func(d *api.Destination) {
 			for _, p := range d.Paths {
 				a, err := read(p)

@@ -58,7 +58,9 @@ type Session struct {
 
 	announcing sync.Mutex
 
-	mu    sync.Mutex
+	mu sync.Mutex
+	// heard: there was an event.
+	heard bool
 	state bgp.SessionState
 	since time.Time
 	flaps uint64
@@ -100,13 +102,28 @@ func (s *Session) begin() error {
 	if err := s.onlyOwnRoutes(ctx); err != nil {
 		return err
 	}
+	// The peer comes first, because the reaper can end a server with a watch only by
+	// the end of its peer.
+	if err := s.server.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.neighbor)}); err != nil {
+		return err
+	}
 	watching, end := context.WithCancel(ctx)
 	s.endWatch = end
 	request := &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}}
 	if err := s.server.WatchEvent(watching, request, s.event); err != nil {
 		return err
 	}
-	return s.server.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.neighbor)})
+	return s.server.ListPeer(ctx, &api.ListPeerRequest{}, s.first)
+}
+
+// first notes the state that the session had when it was watched already, unless
+// an event was quicker.
+func (s *Session) first(p *api.Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.heard {
+		s.state = stateOf(p.GetState().GetSessionState())
+	}
 }
 
 // onlyOwnRoutes neither imports nor exports anything but what is announced here.
@@ -158,7 +175,7 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 			LocalRestarting: n.Restarted, DeferralTime: deferral,
 		}
 	}
-	for _, f := range families(n) {
+	for _, f := range families() {
 		p.AfiSafis = append(p.AfiSafis, &api.AfiSafi{
 			Config:            &api.AfiSafiConfig{Family: f, Enabled: true},
 			MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: restart}},
@@ -170,15 +187,13 @@ func peerOf(n bgp.Neighbor) *api.Peer {
 // seconds are whole ones.
 func seconds(d time.Duration) uint64 { return uint64(d / time.Second) } //nolint:gosec // not negative
 
-func families(n bgp.Neighbor) []*api.Family {
-	var all []*api.Family
-	if n.IPv4 {
-		all = append(all, &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST})
+// families are those of every session. What the router does not agree to is left
+// out of it (RFC 4760 8).
+func families() []*api.Family {
+	return []*api.Family{
+		{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST},
+		{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST},
 	}
-	if n.IPv6 {
-		all = append(all, &api.Family{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST})
-	}
-	return all
 }
 
 // event notes the session's state. It must not call the server back.
@@ -188,6 +203,7 @@ func (s *Session) event(ev *api.WatchEventResponse) {
 		return
 	}
 	s.mu.Lock()
+	s.heard = true
 	now := stateOf(state.SessionState)
 	if now == s.state {
 		s.mu.Unlock()
@@ -263,6 +279,7 @@ func (s *Session) Hasten() error {
 	if err == nil {
 		<-s.reaper.deleted // the reaper is to wait for the last one
 		err = s.server.AddPeer(ctx, &api.AddPeerRequest{Peer: peerOf(s.neighbor)})
+		s.reaper.peerless.Store(err != nil)
 	}
 	if err != nil {
 		return fmt.Errorf("begin BGP session with %s anew: %w", s.neighbor.Address, err)

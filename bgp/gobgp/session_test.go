@@ -8,13 +8,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/bgp/bgptest"
 )
 
 // unreached is a session with a neighbour that is not there. Its RIB works all
 // the same.
 func unreached(t *testing.T, asn uint32) *Session {
 	t.Helper()
-	n := bgp.Neighbor{Address: netip.MustParseAddr("127.0.0.1"), ASN: asn, Port: 1, HoldTime: 9e9, IPv4: true}
+	n := bgp.Neighbor{Address: netip.MustParseAddr("127.0.0.1"), ASN: asn, Port: 1, HoldTime: 9e9}
 	s, err := Open(Local{ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11")}, n, slog.New(slog.DiscardHandler), func() {})
 	if err != nil {
 		t.Fatal(err)
@@ -68,11 +69,14 @@ func TestAnnounceBringsTheRIBToWhatIsWanted(t *testing.T) {
 				if err := s.Announce(row.routes); err != nil {
 					t.Fatal(err)
 				}
-				got, err := s.Announced()
+				standing, err := s.standing()
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := []bgp.Route{}
+				var got, want []bgp.Route
+				for _, a := range standing {
+					got = append(got, a.Route)
+				}
 				for _, r := range row.routes {
 					drop(&r)
 					want = append(want, r)
@@ -85,13 +89,43 @@ func TestAnnounceBringsTheRIBToWhatIsWanted(t *testing.T) {
 	}
 }
 
-func TestRoutesOfAFamilyThatTheSessionLacksAreLeftOut(t *testing.T) {
-	s := unreached(t, 64500)
+func TestOnlyWhatTheRouterWasToldIsAnnounced(t *testing.T) {
+	four := route(10, func(*bgp.Route) {})
 	six := bgp.Route{Prefix: netip.MustParsePrefix("2001:db8::10/128")}
-	s.neighbor.Source = netip.MustParseAddr("127.0.0.1")
-	_ = s.Announce([]bgp.Route{route(10, func(*bgp.Route) {}), six}) // no next hop of that family, perhaps
-	got, err := s.Announced()
-	if err != nil || len(got) != 1 {
-		t.Errorf("announced: %v, %v", got, err)
+	rows := []struct {
+		name   string
+		agreed [][]byte
+		want   []netip.Prefix
+	}{
+		{"RFC 4760 8, a router of both families", [][]byte{bgptest.IPv4(), bgptest.IPv6()}, []netip.Prefix{four.Prefix, six.Prefix}},
+		{"a router of IPv4", [][]byte{bgptest.IPv4()}, []netip.Prefix{four.Prefix}},
+		{"a router of IPv6", [][]byte{bgptest.IPv6()}, []netip.Prefix{six.Prefix}},
+		{"a router that names no family has IPv4", nil, []netip.Prefix{four.Prefix}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			r := bgptest.Listen(t, row.agreed...)
+			s := reached(t, r)
+			// A next hop of the other family that loopback has everywhere.
+			for _, a := range []announced{{four, netip.IPv4Unspecified()}, {six, netip.MustParseAddr("::1")}} {
+				if err := s.add(a); err != nil {
+					t.Fatal(err)
+				}
+			}
+			routes, err := s.Announced()
+			var got []netip.Prefix
+			for _, r := range routes {
+				got = append(got, r.Prefix)
+			}
+			if diff := cmp.Diff(row.want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); err != nil || diff != "" {
+				t.Errorf("%v, -want +got:\n%s", err, diff)
+			}
+			if err := s.Close("the test ends"); err != nil {
+				t.Error(err)
+			}
+			if routes, err := s.Announced(); err != nil || len(routes) > 0 {
+				t.Errorf("without a session: %v, %v", routes, err)
+			}
+		})
 	}
 }

@@ -247,9 +247,12 @@ func (q question) ask(ctx context.Context) error {
 	}
 	defer func() { _ = conn.Close() }() // nothing is sent that could be lost
 	if q.url != (URL{}) {
-		if err := q.get(ctx, conn); err != nil {
-			return err
-		}
+		err = q.get(ctx, conn)
+	} else {
+		err = touch(ctx, conn.(*net.TCPConn))
+	}
+	if err != nil {
+		return err
 	}
 	here, err := servedHere(q.vip, netip.AddrPortFrom(q.from, conn.LocalAddr().(*net.TCPAddr).AddrPort().Port()))
 	if err != nil {

@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		fmt.Print(proveAs(os.Args[2:]))
 		os.Exit(0)
 	}
+	if len(os.Args) > 1 && os.Args[1] == connects {
+		fmt.Print(connectAs(os.Args[2], os.Args[3]))
+		os.Exit(0)
+	}
 	labtest.Main(m)
 }
 

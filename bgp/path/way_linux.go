@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/internal/ownaddress"
 )
 
 // way leads to routers.
@@ -112,36 +114,17 @@ func isDefault(r netlink.Route) bool {
 }
 
 // from is the address to ask for a VIP from: the way's own, or one of the VIP's
-// family on its interface, single addresses last. VIPs are none.
+// family on its interface.
 func (w way) from(vip netip.Addr, vips []netip.AddrPort) (netip.Addr, error) {
-	name := w.link.Attrs().Name
 	if w.source.IsValid() && w.source.Is6() == vip.Is6() {
 		return w.source, nil
 	}
-	family := unix.AF_INET
-	if vip.Is6() {
-		family = unix.AF_INET6
+	isVIP := func(a netip.Addr) bool {
+		return slices.ContainsFunc(vips, func(v netip.AddrPort) bool { return v.Addr() == a })
 	}
-	list, err := netlink.AddrList(w.link, family)
+	from, err := ownaddress.On(w.link, vip.Is6(), isVIP)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("list addresses of %s: %w", name, err)
+		return from, fmt.Errorf("choose an address to ask for %s from: %w", vip, err)
 	}
-	var best netip.Addr
-	for _, a := range list {
-		addr, _ := netip.AddrFromSlice(a.IP) // none is not global
-		addr = addr.Unmap()
-		const unfit = unix.IFA_F_DEPRECATED | unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED
-		isVIP := slices.ContainsFunc(vips, func(v netip.AddrPort) bool { return v.Addr() == addr })
-		if !addr.IsGlobalUnicast() || a.Flags&unfit != 0 || isVIP {
-			continue
-		}
-		if ones, bits := a.Mask.Size(); ones < bits {
-			return addr, nil
-		}
-		best = addr
-	}
-	if !best.IsValid() {
-		return best, fmt.Errorf("%s has no address of the family of %s to ask from; add one", name, vip)
-	}
-	return best, nil
+	return from, nil
 }

@@ -10,13 +10,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/internal/program"
 )
 
 const (
@@ -29,7 +29,14 @@ const (
 	silenceGrace = 50 * time.Millisecond
 	// patience is how long a speaker that was told to end may take.
 	patience = 3 * time.Second
+	// maxLogLine is how much of a line of its log is passed on, in bytes.
+	maxLogLine = 4096
 )
+
+// Orphaned is what the kernel sends a speaker whose daemon is dead. It makes the
+// speaker end as the end of the socket does, should that ever be missed. Nobody
+// sends it to a daemon, and so by mistake to its speaker.
+const Orphaned = syscall.SIGUSR2
 
 // Options are what a Client is made of.
 type Options struct {
@@ -63,13 +70,16 @@ type Client struct {
 
 	quarantine quarantine
 	passwords  passwords
+	// generation is that of the last configuration that was said: with a new one,
+	// neighbours may have been mended.
+	generation uint64
 	wanted     bgp.Wanted
 	state      State
 }
 
 // New returns a client that has not started.
 func New(o Options) *Client {
-	return &Client{opts: o, wants: make(chan bgp.Wanted, 1), quarantine: quarantine{}}
+	return &Client{opts: o, wants: make(chan bgp.Wanted, 1), quarantine: quarantine{}, passwords: passwords{files: map[string]*passwordFile{}, log: o.Log}}
 }
 
 // Want says what is to be true. It does not wait. It has to be said each
@@ -181,10 +191,14 @@ func (c *Client) catchUp() {
 func (c *Client) say(p *child) error {
 	w, now := c.wanted, time.Now()
 	w.Neighbors = nil
+	if c.generation != w.Generation {
+		c.generation = w.Generation
+		c.quarantine.pardon(now)
+	}
 	for _, n := range c.wanted.Neighbors {
 		if _, held := c.quarantine.holds(now, n.Address); !held {
 			n.Restarted = c.state.Restarts > 0
-			w.Neighbors = append(w.Neighbors, c.passwords.fill(n, w.Generation))
+			w.Neighbors = append(w.Neighbors, c.passwords.fill(now, n, w.Generation))
 		}
 	}
 	if err := p.conn.SetWriteDeadline(now.Add(bgp.Silence)); err != nil {
@@ -200,7 +214,7 @@ func (c *Client) hear(r bgp.Report) {
 		if rec, held := c.quarantine.holds(now, n.Address); held {
 			r.Neighbors = append(r.Neighbors, bgp.NeighborReport{
 				Address: n.Address, ASN: n.ASN, State: bgp.Quarantined, Age: now.Sub(rec.last),
-				Error: fmt.Sprintf("its messages ended the speaker %d times; the session is tried again in %v", rec.kills, rec.until.Sub(now).Round(time.Second)),
+				Error: fmt.Sprintf("its messages ended the speaker %d times; the session is tried again in %v, or at vipd reload", rec.kills, rec.until.Sub(now).Round(time.Second)),
 			})
 		}
 	}
@@ -257,27 +271,29 @@ func start(o Options) (*child, error) {
 	p.cmd = exec.Command(o.Command[0], o.Command[1:]...) //nolint:gosec // this program itself
 	p.cmd.ExtraFiles = []*os.File{theirs}
 	p.cmd.Env = append(os.Environ(), "GODEBUG=tracebacklabels=1")
-	// SIGHUP makes the speaker end as the end of the socket does, should that
-	// ever be missed; see Serve in cmd/vipd.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGHUP}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: Orphaned}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the speaker: %w", err), ours.Close())
 	}
-	started := make(chan error)
+	started := make(chan error, 1)
 	go func() {
-		// The signal is tied to the thread that starts the child (prctl(2),
-		// PR_SET_PDEATHSIG), so that thread has to live as long.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
-		started <- err
+		// What reads the bytes of strangers has no capabilities. The thread ends with
+		// the child and not before: Orphaned is tied to it (prctl(2),
+		// PR_SET_PDEATHSIG).
+		err := program.WithoutPrivileges(func() error {
+			if err := p.cmd.Start(); err != nil {
+				return err
+			}
+			started <- nil
+			p.listen(stderr, o.Stderr)
+			p.err = p.cmd.Wait()
+			close(p.waited)
+			return nil
+		})
 		if err != nil {
-			return
+			started <- err
 		}
-		p.listen(stderr, o.Stderr)
-		p.err = p.cmd.Wait()
-		close(p.waited)
 	}()
 	if err := <-started; err != nil {
 		return nil, errors.Join(fmt.Errorf("start the speaker: %w", err), ours.Close())
@@ -302,21 +318,37 @@ func socketPair() (ours net.Conn, theirs *os.File, err error) {
 	return ours, theirs, nil
 }
 
-// listen passes the speaker's log on. A traceback is long, so only its first
-// lines are.
+// listen passes the speaker's log on, until its end. Lines are cut at maxLogLine. A
+// traceback is long, so only its first lines are passed on.
 func (p *child) listen(from io.Reader, to io.Writer) {
 	const shown = 24
 	told := 0
-	lines := bufio.NewScanner(from)
-	for lines.Scan() {
-		if p.words.hear(lines.Text()) {
+	for lines := bufio.NewReaderSize(from, maxLogLine); ; {
+		line, err := readLine(lines)
+		if err != nil {
+			return
+		}
+		if p.words.hear(line) {
 			if told++; told > shown {
 				continue
 			}
 		}
-		fmt.Fprintln(to, lines.Text())
+		fmt.Fprintln(to, line)
 	}
-	_, _ = io.Copy(io.Discard, from) // a line too long to be one: nobody waits for it
+}
+
+// readLine reads a line without its end, and drops what does not fit into the
+// reader's buffer.
+func readLine(from *bufio.Reader) (string, error) {
+	head, cut, err := from.ReadLine()
+	line := string(head)
+	for cut && err == nil {
+		_, cut, err = from.ReadLine()
+	}
+	if line != "" {
+		return line, nil // the next call tells the error
+	}
+	return line, err
 }
 
 func (p *child) read() {

@@ -18,13 +18,21 @@ import (
 	"github.com/vipd/vipd/bgp"
 )
 
-// TestMain makes the test's binary a speaker when it is started as one.
+// TestMain makes the test's binary a speaker or a daemon when it is started as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "speaker" {
-		speak()
-		os.Exit(0)
+	if len(os.Args) == 1 {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	switch os.Args[1] {
+	case "speaker":
+		speak()
+	case "daemon":
+		keepSpeaker(os.Args[2])
+	case "deaf":
+		beDeaf(os.Args[2])
+	default:
+		os.Exit(m.Run())
+	}
 }
 
 // speak reports what it is told, and does what a neighbour's password says.
@@ -49,7 +57,11 @@ func speak() {
 			case "hang":
 				_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 			}
-			r.Neighbors = append(r.Neighbors, bgp.NeighborReport{Address: n.Address, State: bgp.Established, Error: n.Unusable})
+			report := bgp.NeighborReport{Address: n.Address, State: bgp.Established, Error: n.Unusable}
+			if n.Password == "privileges" {
+				report.Error = privileges()
+			}
+			r.Neighbors = append(r.Neighbors, report)
 		}
 		if err := bgp.Write(daemon, bgp.Message{Report: &r}); err != nil {
 			return
@@ -187,6 +199,8 @@ func TestANeighbourThatKillsIsLeftOut(t *testing.T) {
 	if !serves(s, bgp.Established, second()) {
 		t.Errorf("the other neighbour: %+v", s.Report.Neighbors)
 	}
+	d.want(map[netip.Addr]string{first(): "", second(): ""}) // as a reload does
+	d.await("its pardon", func(s State) bool { return s.Running && serves(s, bgp.Established, first(), second()) })
 }
 
 func TestPasswordsThatCannotBeReadMakeNoSession(t *testing.T) {

@@ -13,7 +13,7 @@ func TestQuarantineGrows(t *testing.T) {
 	if _, held := q.holds(now, router); held {
 		t.Error("one of which nothing is known is held")
 	}
-	for i, want := range []time.Duration{0, 10 * time.Second, 40 * time.Second, 160 * time.Second, 640 * time.Second, 15 * time.Minute, 15 * time.Minute} {
+	for i, want := range []time.Duration{0, 10 * time.Second, 40 * time.Second, 160 * time.Second, 640 * time.Second, 2560 * time.Second, 10240 * time.Second, 40960 * time.Second, 24 * time.Hour, 24 * time.Hour} {
 		r := q.killed(now, router)
 		if want == 0 {
 			if _, held := q.holds(now, router); held {
@@ -36,6 +36,20 @@ func TestQuarantineGrows(t *testing.T) {
 	}
 }
 
+func TestAPardonEndsASentenceAndForgetsNothing(t *testing.T) {
+	router, now := netip.MustParseAddr("192.0.2.1"), time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	q := quarantine{}
+	q.killed(now, router)
+	q.killed(now, router)
+	q.pardon(now)
+	if _, held := q.holds(now, router); held {
+		t.Error("it is held after the pardon")
+	}
+	if got := q.killed(now, router).until.Sub(now); got != firstSentence*sentenceFactor {
+		t.Errorf("left out for %v the next time", got)
+	}
+}
+
 func TestLastWords(t *testing.T) {
 	rows := []struct {
 		name, text, cause string
@@ -49,6 +63,11 @@ func TestLastWords(t *testing.T) {
 			"panic: runtime error: nil", "192.0.2.1", 5,
 		},
 		{"a panic of another goroutine", "panic: nil\n\ngoroutine 1 [running]:\n", "panic: nil", "invalid IP", 3},
+		{
+			"a panic of nobody's goroutine beside a neighbour's",
+			"panic: nil\n\ngoroutine 1 [running]:\nmain.f()\n\ngoroutine 9 [select labels:{\"neighbor\": \"192.0.2.2\"}]:\n",
+			"panic: nil", "invalid IP", 6,
+		},
 		{"a fatal error", "fatal error: concurrent map writes\n", "fatal error: concurrent map writes", "invalid IP", 1},
 	}
 	for _, row := range rows {

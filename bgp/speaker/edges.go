@@ -22,7 +22,8 @@ type Session interface {
 	// Announce brings what is announced to exactly the given routes. It is
 	// idempotent.
 	Announce(routes []bgp.Route) error
-	// Announced is what is announced while the session is established.
+	// Announced is what the neighbour was told; nothing while the session is not
+	// established.
 	Announced() ([]bgp.Route, error)
 	State() bgp.NeighborReport
 	// Reset ends the connection and begins anew.

@@ -36,8 +36,10 @@ type neighbor struct {
 	// haste belongs to work.
 	haste haste
 
-	mu        sync.Mutex
-	routes    []bgp.Route
+	mu     sync.Mutex
+	routes []bgp.Route
+	// owed are those of routes that must not be left to another session.
+	owed      []bgp.Route
 	farewell  string
 	removed   bool
 	reset     string
@@ -60,9 +62,17 @@ func (n *neighbor) begin(former *neighbor) {
 	}()
 }
 
-// announce replaces the routes that are wanted.
-func (n *neighbor) announce(routes []bgp.Route) {
-	n.tell(func() { n.routes = routes })
+// announce replaces the routes that are wanted, and those of them that this
+// neighbour has to be told.
+func (n *neighbor) announce(routes, owed []bgp.Route) {
+	n.tell(func() { n.routes, n.owed = routes, owed })
+}
+
+// moved is called when the session's state may have changed: what is announced
+// depends on it.
+func (n *neighbor) moved() {
+	n.rouse()
+	n.changed()
 }
 
 // lose resets the session because the way to the neighbour is lost.
@@ -80,6 +90,11 @@ func (n *neighbor) tell(change func()) {
 	n.mu.Lock()
 	change()
 	n.mu.Unlock()
+	n.rouse()
+}
+
+// rouse has work look at everything anew.
+func (n *neighbor) rouse() {
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -147,7 +162,7 @@ func (n *neighbor) part(session Session) error {
 // begun begins the session, sooner or later; nil: the work is to end.
 func (n *neighbor) begun(ctx context.Context) Session {
 	for n.wanted.Unusable == "" {
-		session, err := n.open(n.asn, n.routerID, n.wanted, n.changed)
+		session, err := n.open(n.asn, n.routerID, n.wanted, n.moved)
 		if err == nil {
 			n.mu.Lock()
 			n.session, n.fault = session, ""
@@ -168,7 +183,7 @@ func (n *neighbor) begun(ctx context.Context) Session {
 // bring brings the session to what is wanted.
 func (n *neighbor) bring(session Session) {
 	n.mu.Lock()
-	routes, reset, hasten := n.routes, n.reset, n.hasten
+	routes, owed, reset, hasten := n.routes, n.owed, n.reset, n.hasten
 	n.reset, n.hasten = "", false
 	n.mu.Unlock()
 	if reset != "" && session.State().State == bgp.Established {
@@ -184,9 +199,13 @@ func (n *neighbor) bring(session Session) {
 		}
 	}
 	err := session.Announce(routes)
+	began := session.State().State
 	announced, listed := session.Announced()
 	if err == nil {
 		err = listed
+	}
+	if err == nil && began == bgp.Established && session.State().State == bgp.Established {
+		err = lacking(owed, announced)
 	}
 	n.blame(err)
 	n.mu.Lock()

@@ -193,7 +193,7 @@ func (s *Speaker) apply(w bgp.Wanted) {
 		if former == nil || !local || former.wanted.Session() != n.Session() {
 			s.replace(former, n)
 		}
-		s.neighbors[n.Address].announce(w.Routes)
+		s.neighbors[n.Address].announce(w.Routes, owed(n, w))
 	}
 	s.watch(ways(w))
 	s.changed()
@@ -243,7 +243,7 @@ func (s *Speaker) forsake() {
 
 func (s *Speaker) withdraw() {
 	for _, n := range s.neighbors {
-		n.announce(nil)
+		n.announce(nil, nil)
 	}
 	if len(s.neighbors) > 0 {
 		time.Sleep(spread)

@@ -27,6 +27,8 @@ type world struct {
 	mu       sync.Mutex
 	story    []string
 	sessions map[netip.Addr]*session
+	// only4 are routers that agree to IPv4 only.
+	only4 map[netip.Addr]bool
 	// broken keeps a neighbour's session from being opened.
 	broken map[netip.Addr]bool
 	// slowness is how long a removal takes.
@@ -36,8 +38,10 @@ type world struct {
 type session struct {
 	*world
 	neighbor bgp.Neighbor
-	routes   []bgp.Route
-	state    bgp.SessionState
+	// only4: the router agreed to IPv4 only.
+	only4  bool
+	routes []bgp.Route
+	state  bgp.SessionState
 }
 
 func (w *world) note(format string, args ...any) {
@@ -63,7 +67,7 @@ func (w *world) open(_ uint32, _ netip.Addr, n bgp.Neighbor, changed func()) (Se
 		return nil, io.ErrUnexpectedEOF
 	}
 	w.note("%v: open, hold %v", n.Address, n.HoldTime)
-	s := &session{world: w, neighbor: n, state: bgp.Established}
+	s := &session{world: w, neighbor: n, state: bgp.Established, only4: w.only4[n.Address]}
 	w.mu.Lock()
 	w.sessions[n.Address] = s
 	w.mu.Unlock()
@@ -85,7 +89,7 @@ func (s *session) Announce(routes []bgp.Route) error {
 func (s *session) Announced() ([]bgp.Route, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.routes, nil
+	return slices.DeleteFunc(slices.Clone(s.routes), func(r bgp.Route) bool { return s.only4 && r.Prefix.Addr().Is6() }), nil
 }
 
 func (s *session) State() bgp.NeighborReport {
@@ -135,7 +139,7 @@ func (w *world) Refused() uint64         { return 0 }
 // play runs a speaker in a bubble; the story talks as the daemon does.
 func play(t *testing.T, story func(w *world, s *Speaker, d *daemon)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{sessions: map[netip.Addr]*session{}, broken: map[netip.Addr]bool{}}
+		w := &world{sessions: map[netip.Addr]*session{}, broken: map[netip.Addr]bool{}, only4: map[netip.Addr]bool{}}
 		s := New(Edges{Open: w.open, Watcher: w}, slog.New(slog.DiscardHandler))
 		ours, theirs := net.Pipe()
 		d := &daemon{t: t, conn: ours}
@@ -199,8 +203,8 @@ func wanted() bgp.Wanted {
 	return bgp.Wanted{
 		ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11"),
 		Neighbors: []bgp.Neighbor{
-			{Address: one(), ASN: 64500, HoldTime: 9 * time.Second, IPv4: true, BFD: bgp.BFD{Enabled: true, Multiplier: 3}},
-			{Address: two(), ASN: 64500, HoldTime: 9 * time.Second, IPv4: true},
+			{Address: one(), ASN: 64500, HoldTime: 9 * time.Second, BFD: bgp.BFD{Enabled: true, Multiplier: 3}},
+			{Address: two(), ASN: 64500, HoldTime: 9 * time.Second},
 		},
 		Routes: []bgp.Route{{Prefix: netip.MustParsePrefix("198.51.100.10/32")}},
 	}
@@ -441,4 +445,39 @@ func TestWhatWasSeenOfAWayIsForgottenWithIt(t *testing.T) {
 			t.Errorf("a session that begins anew is told to be %s", r.BFD)
 		}
 	})
+}
+
+func TestARouterThatLacksAFamilyIsAnErrorUnlessAnotherSessionIsOfThatFamily(t *testing.T) {
+	six := netip.MustParseAddr("2001:db8::1")
+	const lacks = "the router did not agree to IPv6 unicast, and is not told 2001:db8:1::10/128; activate that family for this node at the router"
+	rows := []struct {
+		name      string
+		neighbors []netip.Addr
+		only4     map[netip.Addr]bool
+		want      []string
+	}{
+		{"both agree", []netip.Addr{one(), two()}, nil, []string{"", ""}},
+		{"one does not", []netip.Addr{one(), two()}, map[netip.Addr]bool{one(): true}, []string{lacks, ""}},
+		{"each family has its own session", []netip.Addr{one(), six}, map[netip.Addr]bool{one(): true}, []string{"", ""}},
+		{"the session over IPv6 does not carry it", []netip.Addr{one(), six}, map[netip.Addr]bool{one(): true, six: true}, []string{"", lacks}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			play(t, func(w *world, _ *Speaker, d *daemon) {
+				w.only4 = row.only4
+				both := wanted()
+				both.Routes = append(both.Routes, bgp.Route{Prefix: netip.MustParsePrefix("2001:db8:1::10/128")})
+				both.Neighbors = nil
+				for _, a := range row.neighbors {
+					both.Neighbors = append(both.Neighbors, bgp.Neighbor{Address: a, ASN: 64500, HoldTime: 9 * time.Second})
+				}
+				d.say(both, time.Second)
+				var got []string
+				for _, n := range d.report().Neighbors {
+					got = append(got, n.Error)
+				}
+				same(t, row.want, got)
+			})
+		})
+	}
 }

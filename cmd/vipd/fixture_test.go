@@ -18,6 +18,24 @@ import (
 func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
 
 // owner is a node that owns its VIP, all well.
+// leased are VIPs that are elected by etcd: here, elsewhere, not yet, not now.
+func leased() agent.Status {
+	s := owner()
+	mine := s.VIPs[0]
+	mine.Name, mine.Reason, mine.Detail = "here", election.LeaseFree, "nobody held the lease"
+	mine.Election.Type, mine.Election.Priority, mine.Election.OwnerPriority = "etcd", 255, 255
+	other, early, lost := mine, mine, mine
+	mine.Election.Lease = &agent.LeaseStatus{Held: true, RemainingSeconds: 4.2, TTLSeconds: 5, Holder: "cp1", Term: 7}
+	other.Name, other.State, other.Owner = "elsewhere", agent.StateBackup, "192.0.2.12"
+	other.Election.Lease = &agent.LeaseStatus{TTLSeconds: 5, Holder: "cp2", Term: 3}
+	early.Name, early.Reason, early.Detail = "not-yet", election.NobodyHeard, ""
+	early.Election.Lease = &agent.LeaseStatus{Bootstrapping: true, Error: "open ca.crt: no such file or directory"}
+	lost.Name, lost.State, lost.Owner, lost.Reason, lost.Detail = "not-now", agent.StateBackup, "", election.LeaseLost, "the lease was not confirmed for 4.75s: no answer"
+	lost.Election.Lease = &agent.LeaseStatus{TTLSeconds: 5, Term: 3, Error: "no answer"}
+	s.VIPs = []agent.VIPStatus{mine, other, early, lost}
+	return s
+}
+
 func owner() agent.Status {
 	return agent.Status{
 		Schema: agent.Schema, Node: "cp1", Version: "v0.1.0", Time: noon(), PID: 123, Config: "/etc/vipd/vipd.yaml",
@@ -114,6 +132,7 @@ func past() []agent.Entry {
 		{Time: noon().Add(-4 * time.Hour), VIP: "apiserver", From: agent.StateInit, To: agent.StateBackup, Reason: election.Startup, Owner: "192.0.2.12", DurationSeconds: 0.0421},
 		{Time: noon().Add(-3*time.Hour - 12*time.Minute), VIP: "apiserver", From: agent.StateBackup, To: agent.StateOwner, Reason: election.OwnerSilent, Detail: "no advert for 330ms", Owner: "192.0.2.11", DurationSeconds: 2880},
 		{Time: noon().Add(-5 * time.Second), VIP: "apiserver", From: agent.StateOwner, To: agent.StateFault, Reason: election.NoCarrier, Detail: "eth0 lost its link; it is looked at again as soon as the kernel reports a carrier there", DurationSeconds: 11515},
+		{Time: noon(), VIP: "routed", From: agent.StateOwner, To: agent.StateOwner, Reason: election.PathWorse, Detail: "this node leaves", Owner: "192.0.2.11", DurationSeconds: 7200},
 	}
 }
 

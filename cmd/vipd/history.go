@@ -45,9 +45,11 @@ func (g *globals) historyPage(entries []agent.Entry) string {
 	paint, width := g.style(g.stdout), widthOf(g.stdout)
 	fmt.Fprintf(&text, "Times are in %s.\n", zoneName(g.now().In(g.zone)))
 	for _, e := range entries {
-		fmt.Fprintf(&text, "%s  %s  %s -> %s after %s\n",
-			e.Time.In(g.zone).Format(timeLayout), paint.bold(e.VIP), e.From, paint.bold(string(e.To)),
-			spell(e.DurationSeconds))
+		change := fmt.Sprintf("%s -> %s after", e.From, paint.bold(string(e.To)))
+		if e.From == e.To {
+			change = string(e.To) + " for"
+		}
+		fmt.Fprintf(&text, "%s  %s  %s %s\n", e.Time.In(g.zone).Format(timeLayout), paint.bold(e.VIP), change, spell(e.DurationSeconds))
 		for _, line := range wrap(cause(e), width-4) {
 			fmt.Fprintln(&text, "   ", line)
 		}

@@ -109,6 +109,9 @@ func (d daemon) run(ctx context.Context) (err error) {
 	flows, closeFlows := openFlows(d.log, memoryOf(d.config))
 	defer func() { err = errors.Join(err, closeFlows()) }()
 
+	store := &leases{notes: lasting.Directory(d.config.DataDir)}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
 	// Edges and surfaces live until the agent has handed over, longer than ctx.
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -119,7 +122,7 @@ func (d daemon) run(ctx context.Context) (err error) {
 			Sockets: sockets{ctx: inner, group: g}, Hellos: helloSockets{ctx: inner, group: g, log: d.log}, Addresses: holder, Announcer: announcer,
 			Prober: prober{}, Claims: claims{}, Health: healthProber{},
 			Files: follow.Follower{}, Mark: drainmark.In(d.config.StateDir), Flows: flows, Alarm: clock,
-			Programs: programs{}, Members: members{notes: lasting.Directory(d.config.DataDir)},
+			Programs: programs{}, Members: members{notes: lasting.Directory(d.config.DataDir)}, Leases: store,
 		},
 		Log: d.log, LogLevel: d.level,
 	}

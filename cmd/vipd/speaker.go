@@ -53,13 +53,16 @@ func newSpeakerCommand(g *globals) *cobra.Command {
 // speak serves the daemon at the other end of the socket until that is closed.
 func speak(ctx context.Context, log *slog.Logger) error {
 	file := os.NewFile(speakerSocket, "daemon")
-	if _, err := file.Stat(); err != nil {
+	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeSocket == 0 {
 		return &exitError{exitUsage, errors.New("the speaker is started by 'vipd run', with a socket as file descriptor 3")}
 	}
-	// systemctl stop and Ctrl-C signal every process of the daemon. The daemon
-	// hands over first, and then closes the socket.
-	signal.Ignore(syscall.SIGTERM, syscall.SIGINT)
-	ctx, orphaned := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGHUP)
+	// What is sent to a daemon may reach every process of it: Ctrl-C, systemctl kill,
+	// a terminal that closes. The daemon hands over first, and then closes the socket.
+	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
+	// A daemon that was killed reads no log any more, and its speaker still has to
+	// tell the neighbours; see run.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, orphaned := signal.NotifyContext(context.WithoutCancel(ctx), process.Orphaned)
 	defer orphaned()
 	context.AfterFunc(ctx, func() { time.AfterFunc(lastResort, func() { os.Exit(1) }) })
 

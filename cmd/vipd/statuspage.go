@@ -126,7 +126,31 @@ func (p *page) election(v *agent.VIPStatus) {
 		advert = fmt.Sprintf("last advert %s ago", brief(e.LastAdvertAgeSeconds))
 	}
 	p.field("election", fmt.Sprintf("%s, VRID %d, priority %d (%s), %s", e.Type, e.VRID, e.Priority, e.Band, advert), p.style.plain)
+	p.lease(e.Lease)
 	p.listedPeers(e.Peers)
+}
+
+// lease tells who has the lease in etcd.
+func (p *page) lease(l *agent.LeaseStatus) {
+	if l == nil {
+		return
+	}
+	text, paint := "nobody has it", p.style.notice
+	switch {
+	case l.Bootstrapping:
+		text = "etcd was never reached; VRRP elects until it is"
+	case l.Held:
+		text, paint = fmt.Sprintf("this node has it, for %s without etcd", brief(l.RemainingSeconds)), p.style.plain
+	case l.Holder != "":
+		text, paint = l.Holder+" has it", p.style.plain
+	}
+	if l.TTLSeconds > 0 {
+		text += fmt.Sprintf("; TTL %s, term %d", brief(l.TTLSeconds), l.Term)
+	}
+	if l.Error != "" {
+		text, paint = text+"; "+l.Error, p.style.bad
+	}
+	p.field("lease", text, paint)
 }
 
 // listedPeers tells whom adverts go to, where that is not the multicast group, or

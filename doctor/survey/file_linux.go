@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,17 +37,25 @@ func (s *survey) lookAtFiles() doctor.Fact[[]doctor.File] {
 	if err != nil {
 		return doctor.Unknown[[]doctor.File](err.Error())
 	}
-	files := s.files()
-	all := make([]doctor.File, 0, len(files))
-	for _, f := range files {
-		all = append(all, s.root.lookAt(f, who, u.ReadsAll))
+	var all doctor.Fact[[]doctor.File]
+	for _, f := range s.files() {
+		seen, err := s.root.lookAt(f, who, u.ReadsAll)
+		if err != nil {
+			all.Missing = needsRoot(err)
+			continue
+		}
+		all.Value = append(all.Value, seen)
 	}
-	return doctor.Known(all)
+	return all
 }
 
 // files are those that the configuration names, and itself.
 func (s *survey) files() []doctor.File {
-	all := []doctor.File{{Key: "--config", Path: s.Path}}
+	at, err := filepath.Abs(s.Path)
+	if err != nil {
+		at = s.Path
+	}
+	all := []doctor.File{{Key: "--config", Path: at}}
 	add := func(runs bool, path, format string, args ...any) {
 		if path != "" && !slices.ContainsFunc(all, func(f doctor.File) bool { return f.Path == path }) {
 			all = append(all, doctor.File{Key: fmt.Sprintf(format, args...), Path: path, Runs: runs})
@@ -110,13 +119,17 @@ func number(text string) uint32 {
 	return uint32(n)
 }
 
-// lookAt fills a file's facts in. The way to it counts as much as itself; without
-// the right to search one of its directories nothing else is known.
-func (r root) lookAt(f doctor.File, who reader, all bool) doctor.File {
+// lookAt fills a file's facts in. The way to it counts as much as itself; who may
+// not search one of its directories learns nothing.
+func (r root) lookAt(f doctor.File, who reader, all bool) (doctor.File, error) {
 	info, err := os.Stat(r.path(f.Path))
-	f.Exists = !errors.Is(err, fs.ErrNotExist)
-	if err != nil || all && !f.Runs {
-		return f
+	switch f.Exists = err == nil; {
+	case errors.Is(err, fs.ErrNotExist):
+		return f, nil
+	case err != nil:
+		return f, err
+	case all && !f.Runs:
+		return f, nil
 	}
 	const search, read, run = 1, 4, 5
 	for dir := path.Dir(f.Path); ; dir = path.Dir(dir) {
@@ -135,7 +148,7 @@ func (r root) lookAt(f doctor.File, who reader, all bool) doctor.File {
 	if f.Denied == "" && !allows(r.path(f.Path), info, who, want) {
 		f.Denied, f.Owner = f.Path, ownership(info)
 	}
-	return f
+	return f, nil
 }
 
 // allows computes what the kernel would: one of the classes owner, named user,

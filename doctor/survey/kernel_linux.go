@@ -20,10 +20,13 @@ import (
 // needsRoot is an error's text; what this user may not do is said in one way, so
 // that it is told once.
 func needsRoot(err error) string {
-	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+	switch {
+	case !errors.Is(err, fs.ErrPermission):
+		return err.Error()
+	case os.Geteuid() != 0:
 		return "it needs root: sudo vipd doctor"
 	}
-	return err.Error()
+	return "it needs what even root may not do here, as in a container: run it on the host itself"
 }
 
 // tryKernel asks the kernel what it can do, and looks for rules and listeners.
@@ -61,7 +64,7 @@ func kernel(has flow.Features) doctor.Fact[doctor.Kernel] {
 	var k doctor.Kernel
 	for _, m := range has.Missing {
 		switch {
-		case errors.Is(m.Err, fs.ErrPermission) && os.Geteuid() != 0:
+		case errors.Is(m.Err, fs.ErrPermission):
 			return doctor.Unknown[doctor.Kernel](needsRoot(m.Err))
 		case m.Feature.Needed():
 			k.Missing = append(k.Missing, m.String())
@@ -74,20 +77,23 @@ func kernel(has flow.Features) doctor.Fact[doctor.Kernel] {
 
 // tryWaysOut tries packets of each kind that vipd sends on this host's filters.
 func (s *survey) tryWaysOut(ctx context.Context) {
-	var all []doctor.WayOut
+	f := &s.facts.WaysOut
 	for _, ipv6 := range []bool{false, true} {
 		ways, trials := s.trials(ipv6)
-		passed, err := flow.Passes(ctx, trials)
+		fates, err := flow.Passes(ctx, trials)
 		if err != nil {
-			s.facts.WaysOut = doctor.Unknown[[]doctor.WayOut](needsRoot(err))
-			return
+			f.Missing = needsRoot(err)
+			continue
 		}
-		for i := range ways {
-			ways[i].Passes = passed[i]
+		for i, fate := range fates {
+			if fate != nil && !errors.Is(fate, flow.ErrFiltered) {
+				f.Missing = needsRoot(fate)
+				continue
+			}
+			ways[i].Passes = fate == nil
+			f.Value = append(f.Value, ways[i])
 		}
-		all = append(all, ways...)
 	}
-	s.facts.WaysOut = doctor.Known(all)
 }
 
 // trials are the packets of one family to be tried, and what each stands for.

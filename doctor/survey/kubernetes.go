@@ -15,10 +15,10 @@ func kubeletFiles() []string {
 
 // findKubelet reads the kubelet's flags: of the process if it runs, else of the
 // files that will be used.
-func (s *survey) findKubelet() *doctor.Kubelet {
-	for _, p := range s.processes {
+func (s *survey) findKubelet() doctor.Fact[*doctor.Kubelet] {
+	for _, p := range s.processes.Value {
 		if p.name == "kubelet" {
-			return kubelet(p.where(), p.args)
+			return doctor.Known(kubelet(p.where(), p.args))
 		}
 	}
 	var args, files []string
@@ -28,10 +28,12 @@ func (s *survey) findKubelet() *doctor.Kubelet {
 			args = append(args, strings.FieldsFunc(withoutComments(text, "#"), func(r rune) bool { return strings.ContainsRune(" \"'\n", r) })...)
 		}
 	}
-	if len(files) == 0 {
-		return nil
+	// What runs counts, if it is one that may not be seen.
+	f := doctor.Fact[*doctor.Kubelet]{Missing: s.processes.Missing}
+	if len(files) > 0 && f.Missing == "" {
+		f.Value = kubelet("the kubelet ("+strings.Join(files, ", ")+")", args)
 	}
-	return kubelet("the kubelet ("+strings.Join(files, ", ")+")", args)
+	return f
 }
 
 func kubelet(where string, args []string) *doctor.Kubelet {
@@ -72,7 +74,7 @@ func addressFlags() map[string][]string {
 
 // findFlags reads the addresses in the flags of etcd and the API server, of their
 // manifests and of the processes.
-func (s *survey) findFlags() []doctor.Flag {
+func (s *survey) findFlags() doctor.Fact[[]doctor.Flag] {
 	var all []doctor.Flag
 	add := func(component, where string, args []string) {
 		for _, name := range addressFlags()[component] {
@@ -88,13 +90,13 @@ func (s *survey) findFlags() []doctor.Flag {
 			add(component, file, manifestArgs(text))
 			continue
 		}
-		for _, p := range s.processes {
+		for _, p := range s.processes.Value {
 			if p.name == component {
 				add(component, p.where(), p.args)
 			}
 		}
 	}
-	return all
+	return doctor.Fact[[]doctor.Flag]{Value: all, Missing: s.processes.Missing}
 }
 
 // manifestArgs are the flags of a static pod's command, which kubeadm writes as a
@@ -111,7 +113,7 @@ func manifestArgs(text string) []string {
 
 // findCNI looks for Calico, which chooses the node's address by itself.
 func (s *survey) findCNI() doctor.Fact[doctor.CNI] {
-	for _, p := range s.processes {
+	for _, p := range s.processes.Value {
 		if p.name != "calico-node" {
 			continue
 		}
@@ -124,5 +126,5 @@ func (s *survey) findCNI() doctor.Fact[doctor.CNI] {
 	for _, file := range s.root.glob("/etc/cni/net.d/*calico*") {
 		return doctor.Known(doctor.CNI{Where: file})
 	}
-	return doctor.Known(doctor.CNI{})
+	return doctor.Fact[doctor.CNI]{Missing: s.processes.Missing}
 }

@@ -14,7 +14,7 @@ import (
 func (s *survey) listLinks() {
 	all, err := vip.List()
 	if err != nil {
-		s.facts.Links = doctor.Unknown[[]doctor.Link](err.Error())
+		s.facts.Links = doctor.Unknown[[]doctor.Link](needsRoot(err))
 		return
 	}
 	s.links = map[string]int{}

@@ -1,7 +1,10 @@
 package survey
 
 import (
+	"errors"
+	"io/fs"
 	"net/netip"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -67,13 +70,17 @@ func networkFiles() []string {
 }
 
 // mentions finds VIPs in the files that configure the network.
-func (r root) mentions(vips []netip.Addr) []doctor.Mention {
-	var all []doctor.Mention
+func (r root) mentions(vips []netip.Addr) doctor.Fact[[]doctor.Mention] {
+	var all doctor.Fact[[]doctor.Mention]
 	for _, pattern := range networkFiles() {
 		for _, file := range r.glob(pattern) {
-			for i, line := range strings.Split(withoutComments(r.read(file), "#;"), "\n") {
+			text, err := os.ReadFile(r.path(file))
+			if errors.Is(err, fs.ErrPermission) {
+				all.Missing = needsRoot(err)
+			}
+			for i, line := range strings.Split(withoutComments(string(text), "#;"), "\n") {
 				for _, vip := range named(line, vips) {
-					all = append(all, doctor.Mention{File: file, Line: i + 1, VIP: vip})
+					all.Value = append(all.Value, doctor.Mention{File: file, Line: i + 1, VIP: vip})
 				}
 			}
 		}

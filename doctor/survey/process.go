@@ -1,6 +1,8 @@
 package survey
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -19,32 +21,36 @@ type process struct {
 }
 
 // processes lists the programs of this network namespace: what runs in another
-// has addresses and ports of its own.
-func (r root) processes() []process {
-	here := r.namespace("self")
+// has addresses and ports of its own. Those that may not be looked at are left out.
+func (r root) processes() doctor.Fact[[]process] {
+	here, err := r.namespace("self")
 	dirs := r.glob("/proc/[0-9]*")
-	all := make([]process, 0, len(dirs))
+	f := doctor.Known(make([]process, 0, len(dirs)))
+	if err != nil {
+		f.Missing = needsRoot(err)
+	}
 	for _, dir := range dirs {
 		pid, err := strconv.Atoi(path.Base(dir))
 		if err != nil {
 			continue
 		}
 		args := strings.Split(strings.TrimRight(r.read(dir+"/cmdline"), "\x00"), "\x00")
-		if args[0] == "" || r.namespace(strconv.Itoa(pid)) != here {
-			continue
+		if args[0] == "" {
+			continue // a thread of the kernel's, or it has ended
 		}
-		all = append(all, process{root: r, pid: pid, name: path.Base(args[0]), args: args[1:]})
+		switch where, err := r.namespace(strconv.Itoa(pid)); {
+		case errors.Is(err, fs.ErrPermission):
+			f.Missing = needsRoot(err)
+		case err == nil && where == here:
+			f.Value = append(f.Value, process{root: r, pid: pid, name: path.Base(args[0]), args: args[1:]})
+		}
 	}
-	return all
+	return f
 }
 
-// namespace names the network namespace of a process; empty: it may not be seen.
-func (r root) namespace(pid string) string {
-	name, err := os.Readlink(r.path("/proc/" + pid + "/ns/net"))
-	if err != nil {
-		return ""
-	}
-	return name
+// namespace names the network namespace of a process.
+func (r root) namespace(pid string) (string, error) {
+	return os.Readlink(r.path("/proc/" + pid + "/ns/net"))
 }
 
 func (p process) where() string { return p.name + " (pid " + strconv.Itoa(p.pid) + ")" }

@@ -27,7 +27,7 @@ func (s *survey) findRivals() doctor.Fact[[]doctor.Rival] {
 	}
 	vips := s.vips()
 	parents := map[int]bool{}
-	for _, p := range s.processes {
+	for _, p := range s.processes.Value {
 		switch p.name {
 		case "keepalived":
 			// Its children have the same arguments.
@@ -53,7 +53,7 @@ func (s *survey) findRivals() doctor.Fact[[]doctor.Rival] {
 			add("kube-vip", file, named(text, vips))
 		}
 	}
-	return doctor.Known(all)
+	return doctor.Fact[[]doctor.Rival]{Value: all, Missing: s.processes.Missing}
 }
 
 // vipsOf are the VIPs in common with another configuration of vipd.

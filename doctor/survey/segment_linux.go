@@ -26,6 +26,8 @@ const maxListen = 15 * time.Second
 func (s *survey) usable(g *doctor.Group) string {
 	i := slices.IndexFunc(s.facts.Links.Value, func(l doctor.Link) bool { return l.Name == g.Link })
 	switch {
+	case s.facts.Links.Missing != "":
+		return s.facts.Links.Missing
 	case g.Link == "":
 		return "no interface was found for " + g.Name
 	case i < 0:
@@ -58,17 +60,46 @@ func (s *survey) askSegment(ctx context.Context, g *doctor.Group) {
 	}
 }
 
-// overhear listens to the others of a group.
-func (s *survey) overhear(ctx context.Context, g *doctor.Group) {
-	if why := s.usable(g); why != "" {
-		g.Segment = doctor.Unknown[doctor.Segment](why)
-		return
+// seat is where groups talk: an interface, and the family of their adverts.
+type seat struct {
+	link string
+	ipv6 bool
+}
+
+// seats are the groups by where they talk, without those that cannot: these say
+// why.
+func (s *survey) seats() map[seat][]*doctor.Group {
+	all := map[seat][]*doctor.Group{}
+	for i := range s.facts.Groups {
+		g := &s.facts.Groups[i]
+		if why := s.usable(g); why != "" {
+			g.Segment = doctor.Unknown[doctor.Segment](why)
+			continue
+		}
+		at := seat{g.Link, g.Addresses[0].Is6()}
+		all[at] = append(all[at], g)
 	}
-	// Who advertises slowly is heard as well.
-	listened := max(s.Listen, min(2*g.VRRP.AdvertInterval, maxListen))
-	ctx, cancel := context.WithTimeout(ctx, listened)
+	return all
+}
+
+// overhear listens to the others of groups, once for all of a seat: the port of
+// hellos can be had once.
+func (s *survey) overhear(ctx context.Context, at seat, groups []*doctor.Group) {
+	patience := s.Listen
+	for _, g := range groups { // who advertises slowly is heard as well
+		patience = max(patience, min(2*g.VRRP.AdvertInterval, maxListen))
+	}
+	heard := s.heard(ctx, at, patience)
+	for _, g := range groups {
+		g.Segment = heard
+	}
+}
+
+// heard is what the others of a seat said, as long as patience lasts.
+func (s *survey) heard(ctx context.Context, at seat, patience time.Duration) doctor.Fact[doctor.Segment] {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	e := ears{survey: s, link: g.Link, ipv6: g.Addresses[0].Is6(), port: s.config.Hello.Port}
+	e := ears{survey: s, seat: at, port: s.config.Hello.Port}
 	var work errgroup.Group
 	work.Go(func() error { return e.adverts(ctx) })
 	if s.config.Hello.Enabled {
@@ -79,18 +110,16 @@ func (s *survey) overhear(ctx context.Context, g *doctor.Group) {
 		}
 	}
 	if err := work.Wait(); err != nil {
-		g.Segment = doctor.Unknown[doctor.Segment](needsRoot(err))
-		return
+		return doctor.Unknown[doctor.Segment](needsRoot(err))
 	}
-	e.segment.Listened = listened.Round(time.Millisecond)
-	g.Segment = doctor.Known(e.segment)
+	e.segment.Listened = patience.Round(time.Millisecond)
+	return doctor.Known(e.segment)
 }
 
-// ears listen on one interface, to one family.
+// ears listen at one seat.
 type ears struct {
+	seat
 	survey  *survey
-	link    string
-	ipv6    bool
 	port    uint16
 	segment doctor.Segment
 }
@@ -174,7 +203,7 @@ func (e *ears) isOwn(addr netip.Addr) bool {
 func (e *ears) delivered(ctx context.Context) {
 	from, err := e.receive(ctx)
 	if err != nil {
-		e.segment.Delivered = doctor.Unknown[[]netip.Addr](err.Error())
+		e.segment.Delivered = doctor.Unknown[[]netip.Addr](needsRoot(err))
 		return
 	}
 	e.segment.Delivered = doctor.Known(from)

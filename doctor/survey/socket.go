@@ -20,8 +20,8 @@ const (
 	bgpPort   = 179
 )
 
-// findSockets lists the ports that are taken, and by whom as far as that may be
-// seen.
+// findSockets lists the ports that are taken, and by whom. Where some programs may
+// not be looked at, ports without an owner are left out: they may be the daemon's.
 func (s *survey) findSockets() doctor.Fact[[]doctor.Socket] {
 	owners := s.owners()
 	var all []doctor.Socket
@@ -35,13 +35,16 @@ func (s *survey) findSockets() doctor.Fact[[]doctor.Socket] {
 			if row[state] != t.state || !ok {
 				continue
 			}
-			p := owners[row[inode]]
+			p, known := owners[row[inode]]
+			if !known && s.processes.Missing != "" {
+				continue
+			}
 			all = append(all, doctor.Socket{
 				UDP: t.udp, Local: at, Program: doctor.Program{Name: p.name, PID: p.pid}, Ours: s.isOurs(p),
 			})
 		}
 	}
-	return doctor.Known(all)
+	return doctor.Fact[[]doctor.Socket]{Value: all, Missing: s.processes.Missing}
 }
 
 // isOurs: the process is the daemon or its child.
@@ -79,7 +82,7 @@ func procAddress(text string) (netip.AddrPort, bool) {
 // owners are the processes by the inode of their sockets.
 func (s *survey) owners() map[string]process {
 	all := map[string]process{}
-	for _, p := range s.processes {
+	for _, p := range s.processes.Value {
 		for _, fd := range s.root.glob("/proc/" + strconv.Itoa(p.pid) + "/fd/*") {
 			target, err := os.Readlink(s.root.path(fd))
 			if inode, ok := strings.CutPrefix(target, "socket:["); err == nil && ok {
@@ -97,24 +100,24 @@ func routingDaemons() []string {
 
 // findSpeakers lists programs that speak BGP on this host: by their name, and by
 // BGP's port.
-func (s *survey) findSpeakers() doctor.Fact[[]doctor.Program] {
+func (s *survey) findSpeakers(sockets []doctor.Socket) doctor.Fact[[]doctor.Program] {
 	var all []doctor.Program
 	add := func(p doctor.Program) {
 		if !slices.Contains(all, p) {
 			all = append(all, p)
 		}
 	}
-	for _, p := range s.processes {
+	for _, p := range s.processes.Value {
 		if slices.Contains(routingDaemons(), p.name) && !s.isOurs(p) {
 			add(p.program())
 		}
 	}
-	for _, at := range s.facts.Sockets.Value {
+	for _, at := range sockets {
 		if !at.UDP && at.Local.Port() == bgpPort && !at.Ours {
 			add(at.Program)
 		}
 	}
-	return doctor.Known(all)
+	return doctor.Fact[[]doctor.Program]{Value: all, Missing: s.processes.Missing}
 }
 
 // ipvs reads the virtual services of the kernel; none where it has no IPVS.

@@ -10,6 +10,8 @@ package survey
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -47,7 +49,7 @@ type survey struct {
 	// links are the numbers of the interfaces.
 	links map[string]int
 	// processes are this network namespace's.
-	processes []process
+	processes doctor.Fact[[]process]
 }
 
 // Look gathers the facts. It takes as long as Listen, and up to the time-out of
@@ -70,8 +72,10 @@ func Look(ctx context.Context, o Options) doctor.Facts {
 	for i := range s.facts.Groups {
 		g := &s.facts.Groups[i]
 		work.Go(func() error { s.askSegment(ctx, g); return nil })
-		work.Go(func() error { s.overhear(ctx, g); return nil })
 		work.Go(func() error { s.probe(ctx, g); return nil })
+	}
+	for at, groups := range s.seats() {
+		work.Go(func() error { s.overhear(ctx, at, groups); return nil })
 	}
 	_ = work.Wait() // none returns an error
 	return s.facts
@@ -92,7 +96,8 @@ func (s *survey) readHost() {
 	f.NamedBy = s.root.namedBy(f.Hostname)
 	f.Flags = s.findFlags()
 	f.CNI = s.findCNI()
-	f.Sockets, f.Speakers = s.findSockets(), s.findSpeakers()
+	f.Sockets = s.findSockets()
+	f.Speakers = s.findSpeakers(f.Sockets.Value)
 }
 
 func (s *survey) askDaemon(ctx context.Context) {
@@ -107,14 +112,15 @@ func (s *survey) askDaemon(ctx context.Context) {
 // pid is the daemon's; 0: it does not run, as far as is known. One that does not
 // answer is known by its configuration.
 func (s *survey) pid() int {
-	if s.facts.Status.Missing == "" {
-		return s.facts.Status.Value.PID
+	if pid := s.facts.Status.Value.PID; pid != 0 {
+		return pid
 	}
-	i := slices.IndexFunc(s.processes, func(p process) bool { return p.isDaemon() && p.configuration() == s.Path })
+	all := s.processes.Value
+	i := slices.IndexFunc(all, func(p process) bool { return p.isDaemon() && p.configuration() == s.Path })
 	if i < 0 {
 		return 0
 	}
-	return s.processes[i].pid
+	return all[i].pid
 }
 
 // vips are all addresses of the configuration.
@@ -148,9 +154,10 @@ func (r root) read(name string) string {
 	return string(text)
 }
 
+// exists tells whether a file is there; one that may not be looked at is.
 func (r root) exists(name string) bool {
 	_, err := os.Stat(r.path(name))
-	return err == nil
+	return err == nil || errors.Is(err, fs.ErrPermission)
 }
 
 // glob lists files by a pattern, sorted, without the root.

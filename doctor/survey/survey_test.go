@@ -2,6 +2,7 @@ package survey
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -28,7 +29,9 @@ func tree(t *testing.T, files map[string]string) root {
 			t.Fatal(err)
 		}
 	}
-	for name, content := range files {
+	all := map[string]string{"/proc/self/ns/net": "-> " + hereNet}
+	maps.Copy(all, files)
+	for name, content := range all {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -46,13 +49,15 @@ func tree(t *testing.T, files map[string]string) root {
 	return root(dir)
 }
 
+// hereNet is this network namespace in a tree.
+const hereNet = "net:[1]"
+
 // running adds a process to a tree: in this network namespace, or another.
 func running(files map[string]string, pid int, here bool, args ...string) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	files[dir+"/cmdline"] = strings.Join(args, "\x00") + "\x00"
 	files[dir+"/stat"] = strconv.Itoa(pid) + " (a (b) c) S 1 1"
-	files["/proc/self/ns/net"] = "-> net:[1]"
-	files[dir+"/ns/net"] = "-> net:[1]"
+	files[dir+"/ns/net"] = "-> " + hereNet
 	if !here {
 		files[dir+"/ns/net"] = "-> net:[2]"
 	}
@@ -139,7 +144,7 @@ func TestKubelet(t *testing.T) {
 			if row.args != nil {
 				running(files, 9, true, row.args...)
 			}
-			got := at(t, tree(t, files)).findKubelet()
+			got := at(t, tree(t, files)).findKubelet().Value
 			if diff := cmp.Diff(row.want, got, cmpopts.IgnoreFields(doctor.Kubelet{}, "Where"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -152,7 +157,7 @@ func TestFlagsOfTheControlPlane(t *testing.T) {
 	files := map[string]string{"/etc/kubernetes/manifests/etcd.yaml": etcd}
 	running(files, 5, true, "kube-apiserver", "--advertise-address=192.0.2.11")
 	var got []string
-	for _, f := range at(t, tree(t, files)).findFlags() {
+	for _, f := range at(t, tree(t, files)).findFlags().Value {
 		got = append(got, f.Component+" "+f.Name+" "+f.Addr.String())
 	}
 	slices.Sort(got)
@@ -247,7 +252,7 @@ func TestMentions(t *testing.T) {
 		{File: "/etc/NetworkManager/system-connections/eth0.nmconnection", Line: 1, VIP: theVIP()},
 		{File: "/etc/network/interfaces", Line: 2, VIP: theVIP()},
 	}
-	if diff := cmp.Diff(want, r.mentions([]netip.Addr{theVIP()}), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+	if diff := cmp.Diff(want, r.mentions([]netip.Addr{theVIP()}).Value, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -353,15 +358,18 @@ func TestFileAccess(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := r.lookAt(doctor.File{Key: "auth_key_file", Path: file, Runs: row.runs}, who, row.all)
+			got, err := r.lookAt(doctor.File{Key: "auth_key_file", Path: file, Runs: row.runs}, who, row.all)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if !got.Exists || got.Denied != row.denied {
 				t.Errorf("exists %v, denied by %q, want %q", got.Exists, got.Denied, row.denied)
 			}
 		})
 	}
 	t.Run("a file that is not there", func(t *testing.T) {
-		if got := tree(t, nil).lookAt(doctor.File{Path: "/nonexistent"}, reader{uid: user}, false); got.Exists {
-			t.Error("it is there")
+		if got, err := tree(t, nil).lookAt(doctor.File{Path: "/nonexistent"}, reader{uid: user}, false); err != nil || got.Exists {
+			t.Errorf("exists %v, %v", got.Exists, err)
 		}
 	})
 	t.Run("a user that is not there", func(t *testing.T) {
@@ -393,11 +401,11 @@ func TestSockets(t *testing.T) {
 		{Local: netip.MustParseAddrPort("0.0.0.0:179"), Program: doctor.Program{Name: "bird", PID: 7}},
 		{UDP: true, Local: netip.MustParseAddrPort("[::]:9651"), Program: doctor.Program{Name: "vipd", PID: 6}, Ours: true},
 	}
-	s.facts.Sockets = s.findSockets()
-	if diff := cmp.Diff(want, s.facts.Sockets.Value, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
+	sockets := s.findSockets().Value
+	if diff := cmp.Diff(want, sockets, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]doctor.Program{{Name: "bird", PID: 7}}, s.findSpeakers().Value); diff != "" {
+	if diff := cmp.Diff([]doctor.Program{{Name: "bird", PID: 7}}, s.findSpeakers(sockets).Value); diff != "" {
 		t.Errorf("BGP (-want +got):\n%s", diff)
 	}
 }

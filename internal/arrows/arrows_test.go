@@ -26,11 +26,11 @@ type layer struct {
 }
 
 func layers() []layer {
-	pure := []string{"election", "election/vrrp", "config", "health/counter", "peer", "bgp", "bgp/bfd"}
+	pure := []string{"election", "election/vrrp", "election/lease", "config", "health/counter", "peer", "bgp", "bgp/bfd"}
 	edges := []string{"election/vrrp/rawsock", "election/lease/etcd", "peer/udp", "vip", "flow", "health", "internal/follow", "internal/drainmark", "internal/instance", "internal/alarm", "internal/logqueue", "systemd", "bgp/gobgp", "bgp/bfd/udp", "bgp/process", "bgp/path"}
 	// below is what edges and surfaces may share: system calls, programs of the
-	// operator's, HTTP listeners, notes on disk.
-	below := []string{"internal/dontwait", "internal/program", "internal/listener", "internal/lasting"}
+	// operator's, HTTP listeners, notes on disk, the host's own addresses.
+	below := []string{"internal/dontwait", "internal/program", "internal/listener", "internal/lasting", "internal/ownaddress"}
 	core := []string{"agent", "bgp/speaker"}
 	surface := []string{"control", "metrics", "readiness"}
 	// files are written for operators.
@@ -42,6 +42,7 @@ func layers() []layer {
 		{packages: []string{"election", "health/counter", "peer", "bgp", "bgp/bfd"}},
 		{packages: []string{"config"}, uses: []string{"bgp"}},
 		{packages: []string{"election/vrrp"}, uses: []string{"election"}},
+		{packages: []string{"election/lease"}, uses: []string{"election", "election/vrrp"}},
 		{packages: below},
 		{packages: files, uses: []string{"config"}},
 		{packages: edges, uses: slices.Concat(pure, below)},
@@ -119,7 +120,7 @@ func TestLibrariesStayBehindOnePackage(t *testing.T) {
 	rows := map[string][]string{
 		"github.com/mdlayher/arp":                        {"vip"},
 		"github.com/mdlayher/ndp":                        {"vip"},
-		"github.com/vishvananda/netlink":                 {"vip", "flow", "bgp/path"},
+		"github.com/vishvananda/netlink":                 {"vip", "flow", "bgp/path", "bgp/gobgp", "internal/ownaddress"},
 		"github.com/google/nftables":                     {"flow"},
 		"github.com/osrg/gobgp/v3/pkg/server":            {"bgp/gobgp"},
 		"github.com/osrg/gobgp/v3/api":                   {"bgp/gobgp"},
@@ -161,9 +162,10 @@ func TestNoWallClockInDecisions(t *testing.T) {
 		"Format", "AppendFormat", "GobEncode", "MarshalText",
 	}
 	allowed := map[string][]string{
-		"agent/counters.go":    {"Unix"},          // metrics tell when the last reload was
-		"agent/publish.go":     {"UTC", "Format"}, // status tells since when the node is drained
-		"vip/capture_linux.go": {"Unix"},          // a read deadline that is long past
+		"agent/counters.go":             {"Unix"},          // metrics tell when the last reload was
+		"agent/publish.go":              {"UTC", "Format"}, // status tells since when the node is drained
+		"election/lease/etcd/record.go": {"UTC", "Format"}, // etcd tells people since when an owner is one
+		"vip/capture_linux.go":          {"Unix"},          // a read deadline that is long past
 	}
 	for _, p := range list(t) {
 		name := strings.TrimPrefix(p.ImportPath, module)

@@ -35,6 +35,8 @@ type practice struct {
 	servers  apiserver.Program
 	// listen is for how long doctor listens; others speak once a second.
 	listen time.Duration
+	// wrap is a program that runs doctor with fewer rights; nil: none.
+	wrap []string
 }
 
 func newPractice(t *testing.T) *practice {
@@ -161,7 +163,8 @@ func (p *practice) examine(configuration string) (doctor.Report, int) {
 		text := strings.NewReplacer("VIP", lab.VIP4().String(), "CA", p.servers.CAFile(p.cp1), "DIR", p.t.TempDir()).Replace(configuration)
 		p.must(os.WriteFile(path, []byte(text), 0o644))
 	}
-	out, err := p.cp1.Run(labtest.Context(p.t, patience), p.vipd.Binary, "doctor", "--json", "--listen", p.listen.String(), "--config", path, "--socket", socket)
+	argv := slices.Concat(p.wrap, []string{p.vipd.Binary, "doctor", "--json", "--listen", p.listen.String(), "--config", path, "--socket", socket})
+	out, err := p.cp1.Run(labtest.Context(p.t, patience), argv...)
 	var report doctor.Report
 	if wrong := json.Unmarshal([]byte(out), &report); wrong != nil {
 		p.t.Fatalf("%v: %s (%v)", wrong, out, err)
@@ -257,6 +260,9 @@ func TestDoctorBeforeTheStart(t *testing.T) {
 		{"an output filter drops adverts", func(p *practice) {
 			p.filter(p.cp1, "output", "meta l4proto 112 drop")
 		}, bare, doctor.AdvertsBlocked, doctor.Error, []string{"eth0", "112"}},
+		{"an output filter drops adverts, and no way leads to one of the addresses", func(p *practice) {
+			p.filter(p.cp1, "output", "meta l4proto 112 drop")
+		}, strings.Replace(bare, "[VIP]", "[VIP, \"2001:db8::10\"]", 1), doctor.AdvertsBlocked, doctor.Error, []string{"eth0", "112"}},
 		{"an output filter drops hellos", func(p *practice) {
 			p.filter(p.cp1, "output", "meta l4proto udp drop")
 		}, bare, doctor.HellosBlocked, doctor.Warning, []string{"9651"}},
@@ -314,6 +320,45 @@ func TestDoctorBeforeTheStart(t *testing.T) {
 			}
 			same.awaitFinding(row.config, row.id, row.severity, row.words...)
 		})
+	}
+}
+
+// Two groups of one interface do not take the port of hellos from each other.
+func TestDoctorOfTwoGroups(t *testing.T) {
+	p := newPractice(t)
+	p.listen = longer
+	p.daemon(p.cp2)
+	const both = "node: cp1\nvips: [{addresses: [VIP], health: []}, {addresses: [10.77.0.101], port: 7443, health: []}]\nstate_dir: DIR\n"
+	p.must(lab.Await(labtest.Context(t, patience), "the hellos of cp2, for both groups", func() error {
+		report, _ := p.examine(both)
+		i := slices.IndexFunc(report.Checks, func(c doctor.Check) bool { return c.ID == "hellos" })
+		if c := report.Checks[i]; c.Result != doctor.Good {
+			return fmt.Errorf("hellos: %+v, findings %+v", c, report.Findings)
+		}
+		return nil
+	}))
+}
+
+// A root that lacks capabilities is told so, and nothing is laid to the kernel's
+// charge.
+func TestDoctorInAContainer(t *testing.T) {
+	labtest.Require(t, "setpriv")
+	p := newPractice(t)
+	p.wrap = []string{"setpriv", "--bounding-set", "-net_admin,-net_raw", "--inh-caps", "-all"}
+	report, code := p.examine(bare)
+	if code != 0 {
+		t.Errorf("exit code %d: %+v", code, report.Findings)
+	}
+	var skipped []string
+	for _, c := range report.Checks {
+		if c.Result == doctor.Skipped && strings.Contains(strings.Join(c.Reasons, ""), "as in a container") {
+			skipped = append(skipped, c.ID)
+		}
+	}
+	for _, id := range []string{"interface", "who-answers", "adverts", "hellos", "kernel"} {
+		if !slices.Contains(skipped, id) {
+			t.Errorf("check %s was made; left out were %v", id, skipped)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // accidents are what happens to the owner's daemon and to its host. Somebody
@@ -46,21 +47,24 @@ func (r *rack) accidents() {
 	})
 	r.part("journald stands still: nobody waits for it", func(r *rack) {
 		owner := r.settle()
+		told := r.lossesTold(owner)
 		r.run(owner, "systemctl", "kill", "--signal=STOP", "systemd-journald")
 		r.unbroken(r.span(func() { r.logMuch(owner) }))
 		r.run(owner, "systemctl", "kill", "--signal=CONT", "systemd-journald")
+		r.awaitLossTold(owner, told)
 		if r.settle() != owner {
 			r.t.Error("a journald that stands still moved the VIP")
 		}
 	})
 	r.part("journald is stopped", func(r *rack) {
 		owner := r.settle()
-		restarts := r.restarts(owner)
+		restarts, told := r.restarts(owner), r.lossesTold(owner)
 		r.unbroken(r.span(func() {
 			r.run(owner, "systemctl", "stop", "systemd-journald.socket", "systemd-journald-dev-log.socket", "systemd-journald-audit.socket", "systemd-journald")
 			r.logMuch(owner)
 		}))
 		r.run(owner, "systemctl", "start", "systemd-journald")
+		r.awaitLossTold(owner, told)
 		if after := r.restarts(owner); after != restarts || r.settle() != owner {
 			r.t.Errorf("a stopped journald cost %d restarts of vipd; the VIP is on %s", after-restarts, r.settle())
 		}
@@ -106,11 +110,41 @@ func (r *rack) fill(m *Machine, directories ...string) (mend func()) {
 	}
 }
 
-// logMuch makes a daemon log more than pipes and queues hold.
+// logMuch makes a daemon log more than journald's socket and the daemon's own
+// queue hold, which awaitLossTold proves: of one sender's lines the socket takes
+// what SO_SNDBUF allows, 167 by default, or net.unix.max_dgram_qlen if that is
+// less; the queue takes 1024; a reload logs at least one. Requests are answered in
+// between: a vipd that is kept busy goes before the API server on the same machine
+// and would starve it.
 func (r *rack) logMuch(m *Machine) {
 	r.t.Helper()
-	const lines = 2500
-	for range lines {
-		r.must(reload(r.ctx(), m))
+	const reloads, each, answers = 1250, 10, 5
+	for range reloads / each {
+		for range each {
+			r.must(reload(r.ctx(), m))
+		}
+		_, err := r.client.AwaitServed(r.ctx(), time.Now(), answers, func(node string) bool { return node == m.Name })
+		r.must(err)
 	}
+}
+
+// lossesTold counts how often a daemon has told the journal that lines were lost.
+func (r *rack) lossesTold(m *Machine) int {
+	r.t.Helper()
+	const warnings = "PRIORITY=4" // syslog(3)
+	return strings.Count(r.run(m, "journalctl", "--unit=vipd", "--output=cat", warnings), "log lines were lost")
+}
+
+// awaitLossTold waits until a daemon that logs on has told of a loss more.
+func (r *rack) awaitLossTold(m *Machine, before int) {
+	r.t.Helper()
+	r.await("word of the lines that were lost in the journal of "+m.Name, func(ctx context.Context) error {
+		if err := reload(ctx, m); err != nil {
+			return err
+		}
+		if told := r.lossesTold(m); told <= before {
+			return fmt.Errorf("%d times, as before", told)
+		}
+		return nil
+	})
 }

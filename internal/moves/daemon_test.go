@@ -164,15 +164,11 @@ func (v *vipd) State(ctx context.Context, p *lab.Proc) (daemon.State, error) {
 	}
 	owned := 0
 	for _, vip := range status.VIPs {
-		switch vip.State {
-		case agent.StateOwner:
+		switch groupState(vip) {
+		case daemon.Owner:
 			owned++
-		case agent.StateDrained:
-		case agent.StateBackup, agent.StateHandover:
-			if !vip.Healthy {
-				return daemon.Unready, nil
-			}
-		default:
+		case daemon.Ready:
+		case daemon.Unready:
 			return daemon.Unready, nil
 		}
 	}
@@ -182,7 +178,18 @@ func (v *vipd) State(ctx context.Context, p *lab.Proc) (daemon.State, error) {
 	case len(status.VIPs):
 		return daemon.Owner, nil
 	}
-	return daemon.Unready, nil // the groups are not together yet
+	return daemon.Unready, nil // the groups are not together
+}
+
+// groupState is State for one group.
+func groupState(v agent.VIPStatus) daemon.State {
+	switch {
+	case v.State == agent.StateOwner:
+		return daemon.Owner
+	case v.State == agent.StateDrained, v.Healthy && (v.State == agent.StateBackup || v.State == agent.StateHandover):
+		return daemon.Ready
+	}
+	return daemon.Unready
 }
 
 // status asks the daemon on a host.

@@ -178,10 +178,20 @@ func (s *stage) await(what string, cond func() error) {
 }
 
 // settle waits until daemons and kernels agree on one owner who serves the
-// clients, and returns it.
+// clients, and returns it. Groups that went to two nodes are brought together.
 func (s *stage) settle() *lab.Host {
 	s.t.Helper()
+	s.gather()
 	owner, err := s.Settle(s.ctx())
+	s.must(err)
+	return owner
+}
+
+// agree is settle whatever the clients see.
+func (s *stage) agree() *lab.Host {
+	s.t.Helper()
+	s.gather()
+	owner, err := s.Agree(s.ctx())
 	s.must(err)
 	return owner
 }
@@ -270,8 +280,7 @@ func (s *stage) group(h *lab.Host, name string) (agent.VIPStatus, error) {
 // moveTo moves the VIP to a host by drains, and leaves every host free to own.
 func (s *stage) moveTo(want *lab.Host) {
 	s.t.Helper()
-	owner, err := s.Agree(s.ctx())
-	s.must(err)
+	owner := s.agree()
 	if owner == want {
 		return
 	}

@@ -1,7 +1,7 @@
-// Package program runs programs of the operator's: no shell, no capabilities,
-// an environment of PATH and what is added to it, a process group of their own.
-// The group is killed when the program has ended and when it may run no longer;
-// a process that leaves the group (setsid) is not reached.
+// Package program runs programs of the operator's: no shell, no capabilities
+// (WithoutPrivileges), an environment of PATH and what is added to it, a process
+// group of their own. The group is killed when the program has ended and when it
+// may run no longer; a process that leaves the group (setsid) is not reached.
 package program
 
 import (
@@ -54,7 +54,7 @@ func Start(ctx context.Context, command []string, variables ...string) (*Run, er
 	r.cmd.Stdout, r.cmd.Stderr = &r.output, &r.output
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r.cmd.WaitDelay = outputTime
-	if err := withoutPrivileges(r.cmd.Start); err != nil {
+	if err := WithoutPrivileges(r.cmd.Start); err != nil {
 		return nil, err
 	}
 	go r.reap(ctx)

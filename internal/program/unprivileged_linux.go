@@ -7,16 +7,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withoutPrivileges calls start on a thread that has no capabilities and can
-// gain none; a process that start makes inherits that. It works alike for a
-// daemon that is root and for one with ambient capabilities.
+// WithoutPrivileges calls f on a thread that has no capabilities and can gain
+// none; a process that f makes inherits that. It works alike for a daemon that is
+// root and for one with ambient capabilities. The thread is f's own and lives as
+// long as f runs, which PR_SET_PDEATHSIG counts on.
 //
 // Capabilities and no_new_privs belong to a thread (capabilities(7), prctl(2)),
 // so the thread is given up afterwards: its goroutine ends while locked to it,
 // which makes the runtime end it, and the runtime starts no other thread from
 // a locked one. With no_new_privs, execve(2) gives even uid 0 no more than the
 // thread had, which is nothing.
-func withoutPrivileges(start func() error) error {
+func WithoutPrivileges(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked
@@ -25,14 +26,14 @@ func withoutPrivileges(start func() error) error {
 			// the daemon's. As long as it is locked here, the next goroutine
 			// gets another thread.
 			defer runtime.UnlockOSThread()
-			done <- withoutPrivileges(start)
+			done <- WithoutPrivileges(f)
 			return
 		}
 		if err := dropPrivileges(); err != nil {
 			done <- err
 			return
 		}
-		done <- start()
+		done <- f()
 	}()
 	return <-done
 }

@@ -9,8 +9,8 @@ import (
 const lowest = 1
 
 // hurry has the kernel prefer the calling thread to all that is not real-time. A
-// kernel that refuses (no CAP_SYS_NICE, no LimitRTPRIO=, or no budget for the
-// cgroup, where CONFIG_RT_GROUP_SCHED is) leaves it as it is.
+// kernel that refuses (no LimitRTPRIO=, for the speaker has no capabilities, or
+// no budget for the cgroup, where CONFIG_RT_GROUP_SCHED is) leaves it as it is.
 func (e *Engine) hurry() {
 	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: lowest, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
 	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {

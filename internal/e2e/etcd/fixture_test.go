@@ -36,6 +36,7 @@ type stage struct {
 	// endpoint is where vipd finds etcd; empty: at the member itself.
 	endpoint string
 	running  map[*lab.Host]*lab.Proc
+	service  *service
 }
 
 // open builds a lab of hosts on which nothing runs. group are keys of the VIP's
@@ -83,8 +84,12 @@ func (s *stage) configure(h *lab.Host) (file string) {
 	if endpoint == "" {
 		endpoint = s.etcd.Endpoint()
 	}
+	health := s.health
+	if s.service != nil {
+		health = fmt.Sprintf(health, s.service.program.CAFile(h))
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "node: %s\nvips:\n  - name: apiserver\n    addresses: [%s]\n    health: [%s]\n", h, theVIP, s.health)
+	fmt.Fprintf(&b, "node: %s\nvips:\n  - name: apiserver\n    addresses: [%s]\n    health: [%s]\n", h, theVIP, health)
 	for _, key := range s.group {
 		fmt.Fprintf(&b, "    %s\n", key)
 	}
@@ -110,7 +115,9 @@ func (s *stage) kill(h *lab.Host) {
 func (s *stage) status(h *lab.Host) (agent.VIPStatus, error) {
 	client := control.NewClient(socket(h))
 	defer client.Close()
-	status, err := client.Status(s.ctx)
+	ctx, cancel := context.WithTimeout(s.ctx, time.Second) // a frozen daemon does not answer
+	defer cancel()
+	status, err := client.Status(ctx)
 	if err != nil {
 		return agent.VIPStatus{}, err
 	}

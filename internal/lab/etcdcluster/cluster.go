@@ -20,6 +20,10 @@ import (
 // poll is the pause between two looks at a member.
 const poll = 50 * time.Millisecond
 
+// callTimeout bounds a call that changes the members: one that was handed to a
+// leader that is gone has no answer.
+const callTimeout = 5 * time.Second
+
 // ClientPort is the TCP port that clients ask; members ask each other on the next.
 const ClientPort = 2379
 
@@ -118,6 +122,7 @@ func (c *Cluster) start(h *lab.Host, more ...string) error {
 		"--peer-cert-file", pki("peer.crt"), "--peer-key-file", pki("peer.key"),
 		"--peer-trusted-ca-file", pki(CAFile), "--peer-client-cert-auth",
 		"--listen-metrics-urls", "http://127.0.0.1:2381", "--snapshot-count", "10000",
+		"--pre-vote", // the default since etcd 3.5: who was cut off ends no leader when it returns
 		"--logger", "zap", "--log-level", "error",
 	}, more...)
 	p, err := h.Start("etcd", argv...)
@@ -268,6 +273,8 @@ func (c *Cluster) Add(ctx context.Context, h *lab.Host) error {
 	// A cluster whose members have not all been connected for 5 s refuses; kubeadm
 	// tries again too.
 	return lab.AwaitEvery(ctx, poll, "etcd to take "+h.Name+" in", func() error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
 		_, err := client.MemberAddAsLearner(ctx, []string{peerURL(h)})
 		return err
 	})
@@ -295,6 +302,8 @@ func (c *Cluster) Join(ctx context.Context, h *lab.Host) error {
 		return err
 	}
 	err = lab.AwaitEvery(ctx, poll, "etcd on "+h.Name+" to be promoted", func() error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
 		_, err := client.MemberPromote(ctx, id)
 		return err
 	})
@@ -320,6 +329,8 @@ func (c *Cluster) Remove(ctx context.Context, h *lab.Host) error {
 		return err
 	}
 	err = lab.AwaitEvery(ctx, poll, "etcd to let "+h.Name+" go", func() error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
 		_, err := client.MemberRemove(ctx, id)
 		return err
 	})

@@ -104,13 +104,19 @@ type Result struct {
 	Cuts    []Cut
 	// Alarms counts BFD sessions that were lost while no host was cut off.
 	Alarms int
-	// Left counts requests that failed because a host left as planned, Broken the
-	// streams that broke then, of Streams.
-	Left, Broken, Streams int
+	// Left is what a host's planned leave broke, Joined what its return did.
+	Left, Joined Loss
 	// Memory is the resident memory of all processes of a host, in bytes; pages
 	// that they share count for each.
 	Memory uint64
 	Err    error
+}
+
+// Loss is what a change of the paths broke.
+type Loss struct {
+	// Failed counts requests, but for those of Rehashed, which were under way when
+	// the router spread anew; Broken counts streams, of Streams.
+	Failed, Rehashed, Broken, Streams int
 }
 
 // BenchOptions of Bench.
@@ -289,27 +295,70 @@ func (f *Fabric) failing(ctx context.Context, at time.Time) (time.Duration, erro
 	return last.At.Sub(first.At) + benchEvery, nil
 }
 
-// leave has a host leave as planned: vipd by a drain, FRR by a withdrawal.
+// leave has a host leave as planned, and come back: vipd by a drain, FRR by a
+// withdrawal.
 func (r *Result) leave(ctx context.Context, f *Fabric, h *lab.Host) error {
+	others := slices.DeleteFunc(slices.Clone(f.Lab.Hosts), func(o *lab.Host) bool { return o == h })
+	var err error
+	if r.Left, err = f.loss(ctx, others, func() error { return r.Subject.announce(ctx, f, h, false) }); err != nil {
+		return err
+	}
+	r.Joined, err = f.loss(ctx, f.Lab.Hosts, func() error { return r.Subject.announce(ctx, f, h, true) })
+	return err
+}
+
+// announce ends a host's announcements as planned, or begins them again.
+func (s Subject) announce(ctx context.Context, f *Fabric, h *lab.Host, again bool) error {
+	if s.FRR {
+		return f.withdraw(ctx, h, again)
+	}
+	command := "drain"
+	if again {
+		command = "undrain"
+	}
+	_, err := f.Vipd.Command(ctx, h, command)
+	return err
+}
+
+// loss is what a change breaks after which the router is to use exactly the paths
+// by some hosts. All streams are new ones: of those that lived through a change
+// none breaks when it is undone.
+func (f *Fabric) loss(ctx context.Context, hosts []*lab.Host, change func() error) (Loss, error) {
 	ctx, cancel := context.WithTimeout(ctx, patient)
 	defer cancel()
-	at := time.Now()
-	var err error
-	if r.Subject.FRR {
-		err = f.withdraw(ctx, h, false)
-	} else {
-		_, err = f.Vipd.Command(ctx, h, "drain")
+	if err := f.Client.Stop(ctx); err != nil {
+		return Loss{}, err
 	}
+	var err error
+	if f.Client, err = f.measure(ctx); err != nil {
+		return Loss{}, err
+	}
+	if err := f.Client.AwaitStreams(ctx, time.Now()); err != nil {
+		return Loss{}, err
+	}
+	routes, err := f.watchRoutes()
 	if err != nil {
-		return err
+		return Loss{}, err
+	}
+	defer routes.end()
+	at := time.Now()
+	if err := change(); err != nil {
+		return Loss{}, err
+	}
+	if err := f.AwaitPaths(ctx, f.opts.VIPs[0], hosts...); err != nil {
+		return Loss{}, err
 	}
 	served, err := f.Client.AwaitServed(ctx, time.Now().Add(time.Second), 10*settled, func(string) bool { return true })
 	if err != nil {
-		return err
+		return Loss{}, err
 	}
 	report, err := f.Client.Report(ctx, at, served)
-	r.Left, r.Broken, r.Streams = report.Failed, report.Broken, report.Streams
-	return err
+	if err != nil {
+		return Loss{}, err
+	}
+	failures, err := f.Client.Failures(ctx, at, served)
+	failed := len(slices.DeleteFunc(failures, routes.rehashed))
+	return Loss{Failed: failed, Rehashed: report.Failed - failed, Broken: report.Broken, Streams: report.Streams}, err
 }
 
 // memory sums over the processes that announce.
@@ -335,7 +384,7 @@ func Print(w io.Writer, results []Result) error {
 	rows := [][]string{{
 		"one of three hosts is cut off silently; ms, median/max", "outage", "detection + " + tolerance.String(),
 		"router: detected", "its route changed", "host: detected", "path back after BFD", "false alarms",
-		"planned leave: requests failed", "streams broken", "RSS, MB",
+		"planned leave: requests failed", "broken by rehash: requests, streams", "return: requests failed", "broken by rehash: requests, streams", "RSS, MB",
 	}}
 	var errs []error
 	var targets strings.Builder
@@ -362,10 +411,12 @@ func (r Result) row() []string {
 		r.spread(func(c Cut) time.Duration { return c.Rerouted }),
 		r.spread(func(c Cut) time.Duration { return c.Noticed }),
 		r.spread(func(c Cut) time.Duration { return c.Back }),
-		strconv.Itoa(r.Alarms), strconv.Itoa(r.Left), fmt.Sprintf("%d of %d", r.Broken, r.Streams),
+		strconv.Itoa(r.Alarms), strconv.Itoa(r.Left.Failed), r.Left.rehash(), strconv.Itoa(r.Joined.Failed), r.Joined.rehash(),
 		fmt.Sprintf("%.1f", float64(r.Memory)/1e6),
 	}
 }
+
+func (l Loss) rehash() string { return fmt.Sprintf("%d, %d of %d", l.Rehashed, l.Broken, l.Streams) }
 
 // spread is the median and the greatest of what is known.
 func (r Result) spread(of func(Cut) time.Duration) string {
@@ -396,6 +447,6 @@ func (r Result) targets(w io.Writer) {
 		io.WriteString(w, bench.Mark(noticed, name+": the host detects within detection + "+tolerance.String(), r.spread(func(c Cut) time.Duration { return c.Noticed })))
 		io.WriteString(w, bench.Mark(r.Alarms == 0, name+": no false alarm", strconv.Itoa(r.Alarms)))
 	}
-	io.WriteString(w, bench.Mark(r.Left == 0, name+": no request fails in a planned leave", strconv.Itoa(r.Left)))
+	io.WriteString(w, bench.Mark(r.Left.Failed == 0, name+": no request fails in a planned leave", strconv.Itoa(r.Left.Failed)))
 	io.WriteString(w, bench.Mark(r.Memory <= mostMemory, name+": at most 60 MB resident, daemon and speaker", fmt.Sprintf("%.1f MB", float64(r.Memory)/1e6)))
 }

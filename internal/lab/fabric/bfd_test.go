@@ -93,30 +93,6 @@ func TestIntervalsChangeAtRunTime(t *testing.T) {
 	}
 }
 
-func TestMultihopPacketsAreWellFormed(t *testing.T) {
-	s := open(t, Options{
-		Hosts: 2, BGP: []string{quick},
-		More: []More{{
-			Host:     func(l *lab.Lab) *lab.Host { return l.Remote },
-			Peering:  router.Peering{ASN: 64501, Multihop: 2, BFD: &router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}},
-			Neighbor: []string{"multihop: 2", "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"},
-		}},
-	}, "tshark", "tcpdump")
-	host := s.Lab.Hosts[0]
-	seen, err := s.Lab.Switch.Capture(s.ctx(), "udp port 4784")
-	s.must(err)
-	s.await("BFD over the router", func() error {
-		if n := s.neighbours(host)[1]; n.BFD != bgp.BFDUp {
-			return fmt.Errorf("%s, %s", n.BFD, n.Error)
-		}
-		return nil
-	})
-	s.must(seen.Stop())
-	s.wellFormed(seen)
-	s.frames(seen, "RFC 5883 5: port 4784 with TTL 255, from a high port", "ip.src == 10.77.0.11 && udp.dstport == 4784 && udp.srcport >= 49152 && ip.ttl == 255", true)
-	s.frames(seen, "another TTL", "ip.src == 10.77.0.11 && ip.ttl < 255", false)
-}
-
 // BFD lives in the speaker: it keeps time while the daemon is busy, and ends when
 // it is frozen.
 func TestBFDOutlivesABusyDaemonAndNotAFrozenOne(t *testing.T) {

@@ -138,6 +138,7 @@ func (f *Fabric) start(ctx context.Context) error {
 	if f.Lab, err = lab.New(lab.Options{Hosts: f.opts.Hosts, Router: true, Dir: f.opts.Dir}); err != nil {
 		return err
 	}
+	allowRealTime()
 	f.servers = apiserver.Program{Viplab: f.opts.Viplab, CA: ca, Port: Port, VIPs: f.opts.VIPs}
 	if err := f.Lab.Router.Do(spreadByConnection); err != nil {
 		return err

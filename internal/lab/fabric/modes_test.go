@@ -55,13 +55,13 @@ func TestTheElectedOwnerIsAnnounced(t *testing.T) {
 	first := s.owner()
 	t.Run("a drain moves it without a failed request", func(t *testing.T) {
 		s := stage{s.Fabric, t}
-		since := s.served(settled)
+		routes, since := s.routes(), s.served(settled)
 		_, err := s.Vipd.Command(s.ctx(), first, "drain")
 		s.must(err)
 		if next := s.owner(); next == first {
 			t.Errorf("%s is still the owner", first)
 		}
-		s.unharmed(since)
+		s.unharmed(since, routes)
 		if held, err := first.Addresses("lo"); err != nil || slices.Contains(held, VIP4()) {
 			t.Errorf("the drained node holds %v (%v)", held, err)
 		}
@@ -161,6 +161,9 @@ func TestASegmentsVIPOutlivesTheSpeaker(t *testing.T) {
 			if after := s.segment(holder); after != before {
 				t.Errorf("the segment's VIP: %s, and before %s", after, before)
 			}
+			if held, err := holder.Addresses("lo"); err != nil || !slices.Contains(held, VIP4()) {
+				t.Errorf("lo has %v (%v)", held, err)
+			}
 		})
 	}
 	t.Run("the routed one moves by its own drain", func(t *testing.T) {
@@ -171,6 +174,23 @@ func TestASegmentsVIPOutlivesTheSpeaker(t *testing.T) {
 		s.must(s.AwaitPaths(s.ctx(), VIP4(), others...))
 		if after := s.segment(holder); after != before {
 			t.Errorf("the segment's VIP: %s, and before %s", after, before)
+		}
+		_, err = s.Vipd.Command(s.ctx(), holder, "undrain", "--vip", "apiserver")
+		s.must(err)
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+	})
+	t.Run("and the segment's by its own", func(t *testing.T) {
+		s := stage{s.Fabric, t}
+		routes := s.routes()
+		before := s.status(holder).VIPs[0].Since
+		_, err := s.Vipd.Command(s.ctx(), holder, "drain", "--vip", "segment")
+		s.must(err)
+		if held, err := others[0].Addresses(others[0].Interface); err != nil || !slices.Contains(held, lab.VIP4()) {
+			t.Errorf("%s holds %v (%v)", others[0], held, err)
+		}
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+		if now := s.status(holder).VIPs[0].Since; !now.Equal(before) || routes.any() {
+			t.Errorf("the routed VIP's state is since %v, and was since %v; its routes changed: %v", now, before, routes.any())
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,21 +28,27 @@ func routers() map[string]func(context.Context, *lab.Host, router.Peering) (rout
 func TestSessions(t *testing.T) {
 	fast := router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}
 	const bfd = "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"
+	secret := passwordFile(t)
 	rows := []struct {
 		name string
 		opts Options
 	}{
-		{"as it comes", Options{}},
-		{"with TTL security", Options{Peering: router.Peering{TTLSecurity: true}}},
-		{"with a hold time of 3 s", Options{Neighbor: []string{"hold_time: 3s"}}},
-		{"with graceful restart", Options{Neighbor: []string{"graceful_restart: 10s"}, Peering: router.Peering{GracefulRestart: true}}},
-		{"with BFD", Options{Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
-		{"over IPv6, with BFD", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6()}, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
-		{"of both families over IPv4", Options{VIPs: []netip.Addr{VIP4(), VIP6()}}},
+		{"with TTL security, a hold time of 3 s and AS numbers of four bytes", Options{
+			Neighbor: []string{"hold_time: 3s"}, Peering: router.Peering{TTLSecurity: true},
+			ASN: func(i int) uint32 { return 4200000000 + uint32(i) },
+		}},
+		{"over IPv6, with BFD and a password", Options{
+			IPv6Sessions: true, VIPs: []netip.Addr{VIP6()}, Neighbor: []string{bfd, "password_file: " + secret},
+			Peering: router.Peering{BFD: &fast, Password: password},
+		}},
+		{"of both families over IPv4, with graceful restart", Options{
+			VIPs: []netip.Addr{VIP4(), VIP6()}, Neighbor: []string{"graceful_restart: 10s"}, Peering: router.Peering{GracefulRestart: true},
+		}},
 		{"of both families over IPv6", Options{IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
-		{"of one AS, with BFD", Options{OneAS: true, Neighbor: []string{bfd}, Peering: router.Peering{BFD: &fast}}},
+		{"of one AS, with BFD and a password", Options{
+			OneAS: true, Neighbor: []string{bfd, "password_file: " + secret}, Peering: router.Peering{BFD: &fast, Password: password},
+		}},
 		{"of one AS over IPv6, both families", Options{OneAS: true, IPv6Sessions: true, VIPs: []netip.Addr{VIP6(), VIP4()}}},
-		{"with AS numbers of four bytes", Options{ASN: func(i int) uint32 { return 4200000000 + uint32(i) }}},
 	}
 	t.Run("BIRD at another port", func(t *testing.T) {
 		s := open(t, Options{Start: BIRD, Hosts: 1, BGP: []string{quick}, Neighbor: []string{"port: 1179"}, Peering: router.Peering{Port: 1179}}, "bird")
@@ -89,39 +96,46 @@ func (s *stage) awaitBFD(h *lab.Host, want bgp.BFDState) {
 func TestAWayThatIsLostIsLeft(t *testing.T) {
 	const hold = "hold_time: 3s"
 	rows := []struct {
-		name  string
-		start func(context.Context, *lab.Host, router.Peering) (router.Router, error)
-		opts  Options
-		fault func(*lab.Host) lab.Fault
+		name   string
+		start  func(context.Context, *lab.Host, router.Peering) (router.Router, error)
+		opts   Options
+		faults []func(*lab.Host) lab.Fault
 	}{
-		{name: "by the hold time", opts: Options{Neighbor: []string{hold}, Peering: router.Peering{Hold: 3 * time.Second}}, fault: lab.SilentCut},
-		{name: "by BFD", opts: watched(50 * time.Millisecond), fault: lab.SilentCut},
-		{name: "by BFD of BIRD", start: BIRD, opts: watched(50 * time.Millisecond), fault: lab.SilentCut},
-		{name: "by BFD, with the cable out", opts: watched(50 * time.Millisecond), fault: lab.CableCut},
+		{
+			name: "by the hold time, after a silent cut", opts: Options{Neighbor: []string{hold}, Peering: router.Peering{Hold: 3 * time.Second}},
+			faults: []func(*lab.Host) lab.Fault{lab.SilentCut},
+		},
+		{name: "by BFD, after a silent cut and with the cable out", opts: watched(50 * time.Millisecond), faults: []func(*lab.Host) lab.Fault{lab.SilentCut, lab.CableCut}},
+		{name: "by BFD of BIRD, after a silent cut", start: BIRD, opts: watched(50 * time.Millisecond), faults: []func(*lab.Host) lab.Fault{lab.SilentCut}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			row.opts.Start, row.opts.BGP, row.opts.Hosts = row.start, []string{quick}, 2
 			s := open(t, row.opts, "bird")
-			hosts := s.Lab.Hosts
-			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
-			if row.opts.Peering.BFD != nil {
-				s.awaitBFD(hosts[0], bgp.BFDUp)
+			for _, fault := range row.faults {
+				s.leaves(fault)
 			}
-			mend, err := s.Lab.Break(row.fault(hosts[0]))
-			s.must(err)
-			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts[1]))
-			s.served(settled)
-			s.await("the node to see that the session is lost", func() error {
-				if n := s.neighbours(hosts[0])[0]; n.State == bgp.Established {
-					return errors.New("it is established")
-				}
-				return nil
-			})
-			s.must(mend())
-			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
 		})
 	}
+}
+
+// leaves wants the router to leave a host with a fault, and to come back.
+func (s *stage) leaves(fault func(*lab.Host) lab.Fault) {
+	s.t.Helper()
+	hosts := s.Lab.Hosts
+	s.must(s.ready(s.ctx()))
+	mend, err := s.Lab.Break(fault(hosts[0]))
+	s.must(err)
+	s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts[1]))
+	s.served(settled)
+	s.await("the node to see that the session is lost", func() error {
+		if n := s.neighbours(hosts[0])[0]; n.State == bgp.Established {
+			return errors.New("it is established")
+		}
+		return nil
+	})
+	s.must(mend())
+	s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
 }
 
 // watched is a fabric with BFD on both sides.
@@ -194,20 +208,45 @@ func TestTwoRoutersLearnOnlyTheVIPs(t *testing.T) {
 	if !strings.Contains(table, VIP4().String()) || strings.Contains(table, "203.0.113") {
 		t.Errorf("the second router's table:\n%s", table)
 	}
+	t.Run("and the loss of one touches the other's session in nothing", func(t *testing.T) {
+		s := stage{s.Fabric, t}
+		host := s.Lab.Hosts[0]
+		before := s.neighbours(host)[0]
+		routes, since := s.routes(), s.served(1)
+		s.must(s.More[0].Kill())
+		s.await("the node to see that the session is lost", func() error {
+			if n := s.neighbours(host)[1]; n.State == bgp.Established {
+				return errors.New("it is established")
+			}
+			return nil
+		})
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), s.Lab.Hosts...))
+		s.unharmed(since, routes)
+		if after := s.neighbours(host)[0]; after.Flaps != before.Flaps || after.State != bgp.Established || routes.any() {
+			t.Errorf("before: %+v, after: %+v; its routes changed: %v", before, after, routes.any())
+		}
+	})
 }
 
 func TestMultihop(t *testing.T) {
-	for name, start := range routers() {
-		t.Run(name, func(t *testing.T) {
+	rows := []struct {
+		name  string
+		start func(context.Context, *lab.Host, router.Peering) (router.Router, error)
+		ipv6  bool
+	}{{"FRR", FRR, false}, {"BIRD", BIRD, false}, {"FRR over IPv6", FRR, true}}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
 			s := open(t, Options{
-				Hosts: 2, BGP: []string{quick},
+				Hosts: 2, BGP: []string{quick}, IPv6Sessions: row.ipv6,
 				More: []More{{
 					Host:     func(l *lab.Lab) *lab.Host { return l.Remote },
-					Start:    start,
+					Start:    row.start,
 					Peering:  router.Peering{ASN: 64501, Multihop: 2, BFD: &router.BFD{Interval: 100 * time.Millisecond, Multiplier: 3}},
 					Neighbor: []string{"multihop: 2", "bfd: {enabled: true, transmit: 100ms, receive: 100ms}"},
 				}},
-			}, "bird")
+			}, "bird", "tshark", "tcpdump")
+			seen, err := s.Lab.Switch.Capture(s.ctx(), "udp port 4784")
+			s.must(err)
 			s.await("sessions over the router, with BFD", func() error {
 				for _, h := range s.Lab.Hosts {
 					n := s.neighbours(h)[1]
@@ -217,6 +256,20 @@ func TestMultihop(t *testing.T) {
 				}
 				return nil
 			})
+			ours, ttl := fmt.Sprintf("ip.src == %v && ", s.Lab.Hosts[0].Addr4), "ip.ttl"
+			if row.ipv6 {
+				ours, ttl = fmt.Sprintf("ipv6.src == %v && ", s.Lab.Hosts[0].Addr6), "ipv6.hlim"
+			}
+			s.await("RFC 5883 5: port 4784 with TTL 255, from a high port", func() error {
+				frames, err := seen.Frames(s.ctx(), ours+"udp.dstport == 4784 && udp.srcport >= 49152 && "+ttl+" == 255")
+				if err == nil && len(frames) == 0 {
+					err = errors.New("no frame")
+				}
+				return err
+			})
+			s.must(seen.Stop())
+			s.wellFormed(seen)
+			s.frames(seen, "another TTL", ours+ttl+" < 255", false)
 		})
 	}
 }
@@ -224,16 +277,31 @@ func TestMultihop(t *testing.T) {
 func TestAnUnhealthyNodeIsLeftByBIRD(t *testing.T) {
 	for name, one := range ases() {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, Options{OneAS: one, BGP: []string{quick}, Start: BIRD}, "bird")
+			s := open(t, Options{OneAS: one, BGP: []string{quick, `communities: ["64512:100", "64512:1:1"]`}, Start: BIRD}, "bird")
 			hosts := s.Lab.Hosts
 			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
+			s.birdKnows(hosts[0], "BGP.med: 100\n", "BGP.community: (64512,100)\n", "BGP.large_community: (64512, 1, 1)\n")
 			s.must(s.APIServer(hosts[0]).SetMode(s.ctx(), apiserver.Unready))
 			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts[1:]...))
+			s.birdKnows(hosts[0], "BGP.med: 1000\n", "BGP.community: (64512,100) (65535,0)\n", "BGP.local_pref: 0\n")
 			for _, h := range hosts[1:] {
 				s.must(s.APIServer(h).SetMode(s.ctx(), apiserver.Unready))
 			}
 			s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...))
 			s.served(settled)
 		})
+	}
+}
+
+// birdKnows wants attributes of the path by a host, in BIRD's words.
+func (s *stage) birdKnows(h *lab.Host, attributes ...string) {
+	s.t.Helper()
+	protocol := fmt.Sprintf("node%d", slices.Index(s.Lab.Hosts, h))
+	path, err := s.Router.Show(s.ctx(), "show route all protocol "+protocol+" for "+VIP4().String())
+	s.must(err)
+	for _, a := range attributes {
+		if !strings.Contains(path, a) {
+			s.t.Errorf("the path by %s has no %q:\n%s", h, a, path)
+		}
 	}
 }

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
-
-	"github.com/vishvananda/netlink"
 
 	"github.com/vipd/vipd/bgp/bfd"
 	"github.com/vipd/vipd/internal/lab"
@@ -124,26 +121,17 @@ func longestGap(words []word, from netip.Addr) (longest time.Duration) {
 	return longest
 }
 
-// routeChange is a change of the router's routes to a VIP.
-type routeChange struct {
-	at   time.Time
-	hops int
-}
-
 // observer watches BFD at both ends of the cables, and the router's routes in its
 // kernel.
 type observer struct {
+	*routeWatch
 	atRouter *lab.Capture
 	atHost   map[*lab.Host]*lab.Capture
-	done     chan struct{}
-
-	mu     sync.Mutex
-	routes []routeChange
 }
 
 // observe begins. The observer ends with end.
 func (f *Fabric) observe(ctx context.Context) (*observer, error) {
-	o := &observer{atHost: map[*lab.Host]*lab.Capture{}, done: make(chan struct{})}
+	o := &observer{atHost: map[*lab.Host]*lab.Capture{}}
 	var err error
 	if o.atRouter, err = f.Lab.Router.Capture(ctx, wordFilter); err != nil {
 		return nil, err
@@ -153,42 +141,13 @@ func (f *Fabric) observe(ctx context.Context) (*observer, error) {
 			return nil, err
 		}
 	}
-	updates := make(chan netlink.RouteUpdate, 64)
-	if err := f.Lab.Router.Do(func() error { return netlink.RouteSubscribe(updates, o.done) }); err != nil {
-		return nil, fmt.Errorf("watch the router's routes: %w", err)
-	}
-	vip := f.opts.VIPs[0].AsSlice()
-	go func() {
-		for u := range updates {
-			if u.Dst != nil && u.Dst.IP.Equal(vip) {
-				o.note(routeChange{time.Now(), max(1, len(u.MultiPath))})
-			}
-		}
-	}()
-	return o, nil
-}
-
-func (o *observer) note(c routeChange) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.routes = append(o.routes, c)
-}
-
-// changed is the first change since a moment to so many next hops.
-func (o *observer) changed(since time.Time, hops int) (time.Time, bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, c := range o.routes {
-		if c.at.After(since) && c.hops == hops {
-			return c.at, true
-		}
-	}
-	return time.Time{}, false
+	o.routeWatch, err = f.watchRoutes()
+	return o, err
 }
 
 // end ends the captures, which are complete then.
 func (o *observer) end() error {
-	close(o.done)
+	o.routeWatch.end()
 	errs := []error{o.atRouter.Stop()}
 	for _, c := range o.atHost {
 		errs = append(errs, c.Stop())

@@ -64,23 +64,31 @@ func (c *Client) Failures(ctx context.Context, from, to time.Time) ([]Request, e
 	return c.log.Failures(from, to), nil
 }
 
+// Ends returns the ends of streams to the VIP in a span, as far as they are known.
+func (c *Client) Ends(from, to time.Time) []Stream { return c.log.Ends(from, to) }
+
 func (c *Client) awaitComplete(ctx context.Context, at time.Time) error {
 	return c.await(ctx, "the client's records", func() error { return c.log.completeTo(at) })
 }
 
-// AwaitServed waits until the newest requests, n of them in a row, all started
-// after since and answered by nodes for which by is true. It returns the start
-// of the first in the row.
-func (c *Client) AwaitServed(ctx context.Context, since time.Time, n int, by func(node string) bool) (time.Time, error) {
-	var first time.Time
-	err := c.await(ctx, fmt.Sprintf("the VIP to answer %d requests in a row", n), func() error {
-		row, err := c.log.served(since, by)
-		if err == nil && len(row) < n {
-			err = fmt.Errorf("%d so far", len(row))
-		}
-		if err == nil {
-			first = row[0].At
-		}
+// Served tells whether the newest requests, n of them in a row, all started after
+// since and were answered by nodes for which by is true; else why not. It returns
+// the start of the first in the row.
+func (c *Client) Served(since time.Time, n int, by func(node string) bool) (first time.Time, err error) {
+	row, err := c.log.served(since, by)
+	switch {
+	case err != nil:
+		return time.Time{}, err
+	case len(row) < n:
+		return time.Time{}, fmt.Errorf("%d of %d requests in a row were answered", len(row), n)
+	}
+	return row[0].At, nil
+}
+
+// AwaitServed waits until Served tells so.
+func (c *Client) AwaitServed(ctx context.Context, since time.Time, n int, by func(node string) bool) (first time.Time, err error) {
+	err = c.await(ctx, fmt.Sprintf("the VIP to answer %d requests in a row", n), func() (err error) {
+		first, err = c.Served(since, n, by)
 		return err
 	})
 	return first, err

@@ -74,6 +74,19 @@ func (l *Log) Failures(from, to time.Time) []Request {
 	return failed
 }
 
+// Ends returns the ends of streams to the VIP in a span, in their order.
+func (l *Log) Ends(from, to time.Time) []Stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ends []Stream
+	for _, s := range l.streams {
+		if s.Event == Ended && !s.Control && !s.At.Before(from) && s.At.Before(to) {
+			ends = append(ends, s)
+		}
+	}
+	return ends
+}
+
 // completeTo returns nil if all requests that started before at are recorded.
 func (l *Log) completeTo(at time.Time) error {
 	l.mu.Lock()

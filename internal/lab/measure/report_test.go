@@ -117,3 +117,17 @@ func TestSummariseStreams(t *testing.T) {
 		})
 	}
 }
+
+func TestEndsOfStreams(t *testing.T) {
+	own := Stream{ID: 1, Event: Ended, At: at(20), Error: ErrReset}
+	l := Log{streams: []Stream{
+		{ID: 0, Event: Ended, At: at(9), Error: ErrReset},
+		{ID: 1, Event: Line, At: at(10)},
+		{ID: 2, Event: Ended, At: at(15), Error: ErrClosed, Control: true},
+		own,
+		{ID: 3, Event: Ended, At: at(30), Error: ErrSilent},
+	}}
+	if diff := cmp.Diff([]Stream{own}, l.Ends(at(10), at(30))); diff != "" {
+		t.Errorf("of the VIP, in the span (-want +got):\n%s", diff)
+	}
+}

@@ -214,16 +214,23 @@ func (s *Scene) Holders() ([]*lab.Host, error) {
 	return holders, nil
 }
 
+// pollEvery is the time between two polls of the daemons. They must not disturb
+// those that count in units of 10 ms.
+const pollEvery = 25 * time.Millisecond
+
 // Settle waits until the daemons agree and the client is served by the owner,
-// streams included. It returns the owner.
-func (s *Scene) Settle(ctx context.Context) (*lab.Host, error) {
+// streams included. It returns the owner. If the VIP moves on meanwhile, that is
+// the new one.
+func (s *Scene) Settle(ctx context.Context) (owner *lab.Host, err error) {
 	const answers = 50
 	since := time.Now()
-	owner, err := s.Agree(ctx)
+	err = lab.AwaitEvery(ctx, pollEvery, "one owner that serves the client, and ready backups", func() (err error) {
+		if owner, err = s.owner(ctx); err == nil {
+			_, err = s.Client.Served(since, answers, func(node string) bool { return node == owner.Name })
+		}
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	if _, err := s.Client.AwaitServed(ctx, since, answers, func(node string) bool { return node == owner.Name }); err != nil {
 		return nil, err
 	}
 	return owner, s.Client.AwaitStreams(ctx, since)
@@ -232,8 +239,6 @@ func (s *Scene) Settle(ctx context.Context) (*lab.Host, error) {
 // Agree waits until exactly one host owns the VIP, in its daemon's words and in
 // its kernel, and all others are ready to take it over. It returns the owner.
 func (s *Scene) Agree(ctx context.Context) (owner *lab.Host, err error) {
-	// A poll must not disturb daemons that count in units of 10 ms.
-	const pollEvery = 25 * time.Millisecond
 	err = lab.AwaitEvery(ctx, pollEvery, "one owner and ready backups", func() (err error) {
 		owner, err = s.owner(ctx)
 		return err

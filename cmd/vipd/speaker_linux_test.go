@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/bgp/bgptest"
+)
+
+// TestMain makes the test's binary the program when it is started as a speaker.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "speaker" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// patience bounds a wait.
+const patience = 20 * time.Second
+
+// speech is a speaker process, and its daemon's ends.
+type speech struct {
+	*exec.Cmd
+	t      *testing.T
+	daemon net.Conn
+	stderr *os.File
+	words  *bgp.Reader
+}
+
+func beginSpeaker(t *testing.T) *speech {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "speaker"), os.NewFile(uintptr(fds[1]), "daemon")
+	daemon, err := net.FileConn(ours)
+	if err := errors.Join(err, ours.Close()); err != nil {
+		t.Fatal(err)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &speech{Cmd: exec.Command(self, "speaker", "--log-level=debug"), t: t, daemon: daemon, stderr: read, words: bgp.NewReader(daemon)}
+	s.ExtraFiles, s.Stderr = []*os.File{theirs}, write
+	if err := errors.Join(s.Start(), theirs.Close(), write.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.Process.Kill() // it is gone unless the test failed
+		_ = s.Wait()
+		_, _ = daemon.Close(), read.Close()
+	})
+	return s
+}
+
+// await says what is wanted until a report is as it should be.
+func (s *speech) await(what string, w bgp.Wanted, is func(bgp.Report) bool) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		if err := bgp.Write(s.daemon, bgp.Message{Wanted: &w}); err != nil {
+			s.t.Fatalf("%s: %v", what, err)
+		}
+		m, err := s.words.Read()
+		if err != nil {
+			s.t.Fatalf("%s: %v", what, err)
+		}
+		if is(*m.Report) {
+			return
+		}
+	}
+	s.t.Fatalf("in vain: %s", what)
+}
+
+// wantedOf is one VIP, announced to a router.
+func wantedOf(r *bgptest.Router) bgp.Wanted {
+	return bgp.Wanted{
+		ASN: 64512, RouterID: netip.MustParseAddr("192.0.2.11"),
+		Neighbors: []bgp.Neighbor{{
+			Address: r.Address().Addr(), Port: r.Address().Port(), ASN: bgptest.ASN, HoldTime: 9 * time.Second,
+		}},
+		Routes: []bgp.Route{{Prefix: netip.MustParsePrefix("198.51.100.10/32")}},
+	}
+}
+
+func established(r bgp.Report) bool {
+	return len(r.Neighbors) == 1 && r.Neighbors[0].State == bgp.Established && len(r.Neighbors[0].Announced) == 1
+}
+
+// A daemon that is killed reads neither socket nor log any more.
+func TestASpeakerOfAKilledDaemonTellsTheRouters(t *testing.T) {
+	r, s := bgptest.Listen(t, bgptest.IPv4()), beginSpeaker(t)
+	s.await("the session", wantedOf(r), established)
+	if err := errors.Join(s.stderr.Close(), s.daemon.Close()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-r.Notifications:
+		if got != "6/2 vipd has ended" {
+			t.Errorf("the router heard %q", got)
+		}
+	case <-time.After(patience):
+		t.Error("the router heard nothing")
+	}
+	// RFC 4271 4.3: the length of withdrawn routes, and the first of them.
+	withdrawal := []byte{0, 5, 32, 198, 51, 100, 10}
+	var last []byte
+	for len(r.Updates) > 0 {
+		last = <-r.Updates
+	}
+	if !bytes.HasPrefix(last, withdrawal) {
+		t.Errorf("the last update is %v", last)
+	}
+	if err := s.Wait(); err != nil {
+		t.Errorf("the speaker: %v", err)
+	}
+}
+
+// Ctrl-C, systemctl kill, killall and a terminal that closes reach it too.
+func TestSignalsForTheDaemonDoNotEndItsSpeaker(t *testing.T) {
+	r, s := bgptest.Listen(t, bgptest.IPv4()), beginSpeaker(t)
+	s.await("the session", wantedOf(r), established)
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGINT} {
+		if err := s.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		more := wantedOf(r)
+		more.Routes = append(more.Routes, bgp.Route{Prefix: netip.MustParsePrefix("198.51.100.20/32")})
+		for _, w := range []bgp.Wanted{more, wantedOf(r)} {
+			s.await("routes after "+sig.String(), w, func(r bgp.Report) bool {
+				return len(r.Neighbors) == 1 && r.Neighbors[0].State == bgp.Established && len(r.Neighbors[0].Announced) == len(w.Routes)
+			})
+		}
+	}
+	if len(r.Notifications) > 0 {
+		t.Errorf("the router heard %q", <-r.Notifications)
+	}
+}
+
+func TestASpeakerIsOfNoUseByItself(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(self, "speaker").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "started by 'vipd run'") {
+		t.Errorf("%s, %v", out, err)
+	}
+}

@@ -1,0 +1,40 @@
+package lease
+
+import "time"
+
+// Status is the lease as operators see it.
+type Status struct {
+	// Held: the VIP's lease is this node's, for Remaining if it is not renewed.
+	Held      bool
+	Remaining time.Duration
+	// TTL is what the store granted; 0: nothing.
+	TTL time.Duration
+	// Holder is the node that has the owner key; empty: none is known.
+	Holder string
+	Term   uint64
+	// Candidates are the nodes that would own.
+	Candidates []Candidate
+	// Bootstraps: VRRP elects.
+	Bootstraps bool
+	// Reached: the store answered, in this life. Trouble is why it did not the last
+	// time; empty: it did.
+	Reached bool
+	Trouble string
+}
+
+// Status is what is known at now.
+func (m *Machine) Status(now time.Time) Status {
+	s := Status{
+		Held: !m.bootstraps && m.holding() && m.mine() && m.session.valid(now), TTL: m.session.ttl,
+		Holder: m.owner.Node, Term: m.owner.Term, Candidates: m.candidates,
+		Bootstraps: m.bootstraps, Reached: m.reached, Trouble: m.trouble,
+	}
+	if s.Held {
+		s.Remaining = m.session.until.Sub(now)
+	}
+	return s
+}
+
+// Reached tells whether the store has answered: VRRP is not to elect after the
+// next start.
+func (m *Machine) Reached() bool { return m.seen }
