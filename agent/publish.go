@@ -173,8 +173,12 @@ func (g *group) status(now time.Time) VIPStatus {
 			LastAdvertAgeSeconds: g.lastAdvertAge(now),
 			Peers:                g.listedPeers(),
 		},
-		Handover: g.handoverStatus(now),
-		Counters: g.counters,
+		Handover:    g.handoverStatus(now),
+		AnnouncedAs: g.spoken.as.String(),
+		Counters:    g.counters,
+	}
+	if g.spoken.as == unwell && g.route.healthy {
+		v.HealthyAt = g.route.wellAt
 	}
 	if v.Health == nil {
 		v.Health = []CheckStatus{}

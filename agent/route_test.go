@@ -282,6 +282,39 @@ func TestANodeAnnouncesByItsHealth(t *testing.T) {
 	})
 }
 
+// Routers that have no better path use an unhealthy node's, whose end sways them.
+func TestTheEndOfAnUnhealthyPathIsTold(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, _ := l.routedAt(routed)
+		shows := func(as string, until time.Time) {
+			t.Helper()
+			if v := n.status("apiserver"); v.AnnouncedAs != as || !v.HealthyAt.Equal(until) {
+				t.Errorf("announced as %q until %v, want %q until %v", v.AnnouncedAs, v.HealthyAt, as, until)
+			}
+		}
+		shows("healthy", time.Time{})
+		n.die()
+		time.Sleep(time.Minute)
+		shows("unhealthy", time.Time{})
+		if got := n.drain(DrainRequest{}).result(); got != DrainDone {
+			t.Errorf("drain: %s", got)
+		}
+		shows("", time.Time{})
+		n.tells("init -> owner: every-node", "owner -> owner: path-better", "owner -> owner: path-worse",
+			"owner -> drained: drain", "drained -> drained: path-worse")
+		history := n.process.agent.History()
+		if why := history[2].Detail; !strings.HasPrefix(why, "this node is not healthy: check apiserver: connection refused; ") {
+			t.Errorf("told of the check: %s", why)
+		}
+		if err := n.process.agent.Undrain(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		n.recover()
+		synctest.Wait()
+		shows("unhealthy", time.Now().Add(10*time.Second))
+	})
+}
+
 func TestTheSpeakerHearsEachBeat(t *testing.T) {
 	hushedBubble(t, func(t *testing.T, l *lan) {
 		n, f := l.routedNode(routed)
