@@ -61,16 +61,13 @@ func (a *Agent) bgpStatus() BGPStatus {
 // neighborStatus is what is known of a neighbour; while no speaker runs, that is
 // not much.
 func (a *Agent) neighborStatus(w bgp.Neighbor) NeighborStatus {
-	s := NeighborStatus{Address: w.Address, ASN: w.ASN, State: bgp.Idle, Announced: []netip.Prefix{}, Since: a.started}
-	for _, n := range a.announcing.state.Report.Neighbors {
-		if n.Address != w.Address {
-			continue
-		}
-		s.State, s.BFD, s.Flaps, s.Error = n.State, n.BFD, n.Flaps, n.Error
-		s.Since = a.announcing.since[n.Address]
-		for _, r := range n.Announced {
-			s.Announced = append(s.Announced, r.Prefix)
-		}
+	n, _ := reportOn(w.Address, a.announcing.state.Report)
+	s := NeighborStatus{
+		Address: w.Address, ASN: w.ASN, State: n.State, Since: a.announcing.since[w.Address],
+		Announced: []netip.Prefix{}, BFD: n.BFD, Flaps: n.Flaps, Error: n.Error,
+	}
+	for _, r := range n.Announced {
+		s.Announced = append(s.Announced, r.Prefix)
 	}
 	return s
 }

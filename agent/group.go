@@ -39,8 +39,8 @@ type group struct {
 	route route
 	// spoken is what the speaker was told of the group.
 	spoken spoken
-	// rehash is what swayed routers in this turn; no reason: nothing did.
-	rehash cause
+	// rehash is what history tells of the group's paths.
+	rehash rehash
 	// path is what a drain knows of other paths.
 	path pathProof
 

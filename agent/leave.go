@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
-	"github.com/vipd/vipd/bgp"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election"
 	"github.com/vipd/vipd/election/vrrp"
@@ -86,8 +84,7 @@ func (a *Agent) routersToAsk() []netip.Addr {
 	var all, told []netip.Addr
 	for _, n := range a.config.BGP.Neighbors {
 		all = append(all, n.Address)
-		i := slices.IndexFunc(a.announcing.state.Report.Neighbors, func(r bgp.NeighborReport) bool { return r.Address == n.Address })
-		if i >= 0 && isEstablished(a.announcing.state.Report.Neighbors[i]) {
+		if r, _ := reportOn(n.Address, a.announcing.state.Report); isEstablished(r) {
 			told = append(told, n.Address)
 		}
 	}

@@ -173,14 +173,21 @@ func (g *group) status(now time.Time) VIPStatus {
 			LastAdvertAgeSeconds: g.lastAdvertAge(now),
 			Peers:                g.listedPeers(),
 		},
-		Handover: g.handoverStatus(now),
-		Counters: g.counters,
+		Handover:    g.handoverStatus(now),
+		AnnouncedAs: g.spoken.as.String(),
+		Counters:    g.counters,
+	}
+	if g.spoken.as == unwell && g.route.healthy {
+		v.HealthyAt = g.route.wellAt
 	}
 	if v.Health == nil {
 		v.Health = []CheckStatus{}
 	}
 	if g.link != nil {
 		v.Interface = g.link.name
+	}
+	if g.everywhere() {
+		v.Election.VRID = 0 // it has no adverts
 	}
 	v.Election.Lease = g.leaseStatus(now)
 	if g.machine.Owns() {

@@ -268,6 +268,9 @@ func TestANodeAnnouncesByItsHealth(t *testing.T) {
 			t.Errorf("lo has %v", n.listed("lo"))
 		}
 		n.tells("init -> owner: every-node", "owner -> owner: path-better")
+		if e := n.status("apiserver").Election; e.Type != "none" || e.VRID != 0 {
+			t.Errorf("status tells of %s with VRID %d", e.Type, e.VRID)
+		}
 
 		n.die()
 		time.Sleep(10 * time.Second)
@@ -276,6 +279,39 @@ func TestANodeAnnouncesByItsHealth(t *testing.T) {
 		time.Sleep(time.Minute)
 		tellsRoutes(t, f, "10s "+wellRoute) // twice the delay: it flapped
 		n.tells("init -> owner: every-node", "owner -> owner: path-better", "owner -> owner: path-worse", "owner -> owner: path-better")
+	})
+}
+
+// Routers that have no better path use an unhealthy node's, whose end sways them.
+func TestTheEndOfAnUnhealthyPathIsTold(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, _ := l.routedAt(routed)
+		shows := func(as string, until time.Time) {
+			t.Helper()
+			if v := n.status("apiserver"); v.AnnouncedAs != as || !v.HealthyAt.Equal(until) {
+				t.Errorf("announced as %q until %v, want %q until %v", v.AnnouncedAs, v.HealthyAt, as, until)
+			}
+		}
+		shows("healthy", time.Time{})
+		n.die()
+		time.Sleep(time.Minute)
+		shows("unhealthy", time.Time{})
+		if got := n.drain(DrainRequest{}).result(); got != DrainDone {
+			t.Errorf("drain: %s", got)
+		}
+		shows("", time.Time{})
+		n.tells("init -> owner: every-node", "owner -> owner: path-better", "owner -> owner: path-worse",
+			"owner -> drained: drain", "drained -> drained: path-worse")
+		history := n.process.agent.History()
+		if why := history[2].Detail; !strings.HasPrefix(why, "this node is not healthy: check apiserver: connection refused; ") {
+			t.Errorf("told of the check: %s", why)
+		}
+		if err := n.process.agent.Undrain(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		n.recover()
+		synctest.Wait()
+		shows("unhealthy", time.Now().Add(10*time.Second))
 	})
 }
 
@@ -439,5 +475,49 @@ func TestStatusOfRouters(t *testing.T) {
 		if len(n.logged("the BGP session is established")) != 1 {
 			t.Error("it was not told once")
 		}
+	})
+}
+
+// A speaker that dies takes its sessions along: each is told, and so is since when.
+func TestSessionsEndWithTheirSpeaker(t *testing.T) {
+	hushedBubble(t, func(t *testing.T, l *lan) {
+		n, _ := l.routedNode(routed)
+		began := time.Now()
+		n.start()
+		router := func() NeighborStatus {
+			synctest.Wait()
+			return n.process.agent.Status().BGP.Neighbors[0]
+		}
+		shows := func(want bgp.SessionState, since time.Time) {
+			t.Helper()
+			if got := router(); got.State != want || !got.Since.Equal(since) {
+				t.Errorf("%s since %v, want %s since %v", got.State, got.Since.Sub(began), want, since.Sub(began))
+			}
+		}
+		shows(bgp.Idle, began)
+		changes := func(ev SpeakerChanged) { n.process.agent.Post(t.Context(), ev) }
+		up := bgp.NeighborReport{Address: netip.MustParseAddr("192.0.2.1"), ASN: 64500, State: bgp.Established}
+		time.Sleep(time.Minute)
+		changes(SpeakerChanged{Running: true, Report: bgp.Report{Neighbors: []bgp.NeighborReport{up}}})
+		shows(bgp.Established, time.Now())
+
+		time.Sleep(time.Minute)
+		died := time.Now()
+		changes(SpeakerChanged{Restarts: 1, Error: "speaker: signal: killed"})
+		shows(bgp.Idle, died)
+		lost := n.logged("the BGP session is lost")
+		if len(lost) != 1 || !strings.Contains(lost[0], "neighbor=192.0.2.1") || !strings.Contains(lost[0], "signal: killed") {
+			t.Errorf("logged %q", lost)
+		}
+		time.Sleep(time.Minute)
+		changes(SpeakerChanged{Restarts: 2, Error: "speaker: signal: killed"})
+		shows(bgp.Idle, died)
+		if again := n.logged("the BGP session is lost"); len(again) != 1 {
+			t.Errorf("logged %q", again)
+		}
+
+		time.Sleep(time.Minute)
+		n.mustReload(strings.Replace(routed, "192.0.2.1,", "192.0.2.2,", 1))
+		shows(bgp.Idle, time.Now())
 	})
 }

@@ -47,7 +47,7 @@ type announcing struct {
 	routerID netip.Addr
 
 	state SpeakerChanged
-	// since is when each neighbour came to its state.
+	// since is when each neighbour of said came to its state.
 	since map[netip.Addr]time.Time
 	// lateness is BFD's.
 	lateness lateness
@@ -80,6 +80,7 @@ func (a *Agent) sayRoutes(now time.Time) {
 		w := a.wantedRoutes()
 		changed = !reflect.DeepEqual(w, b.said)
 		b.said = w
+		b.know(now)
 	}
 	switch {
 	case len(b.said.Neighbors) == 0 && !changed:
@@ -222,27 +223,51 @@ func worsen(r *bgp.Route, w config.Worse) {
 	}
 }
 
-// speakerChanged takes a report, and tells what changed.
+// know begins to note the states of neighbours that are new, and forgets those of
+// others.
+func (b *announcing) know(now time.Time) {
+	since := map[netip.Addr]time.Time{}
+	for _, n := range b.said.Neighbors {
+		since[n.Address] = now
+		if at, known := b.since[n.Address]; known {
+			since[n.Address] = at
+		}
+	}
+	b.since = since
+}
+
+// speakerChanged takes a report, and tells what changed. The sessions of a speaker
+// that died ended with it.
 func (a *Agent) speakerChanged(now time.Time, ev SpeakerChanged) {
 	b := &a.announcing
-	before := b.state.Report.Neighbors
-	since := map[netip.Addr]time.Time{}
-	for _, n := range ev.Report.Neighbors {
-		since[n.Address] = now.Add(-n.Age)
-		i := slices.IndexFunc(before, func(o bgp.NeighborReport) bool { return o.Address == n.Address })
-		was := bgp.NeighborReport{State: bgp.Idle}
-		if i >= 0 {
-			was = before[i]
+	for _, w := range b.said.Neighbors {
+		was, reported := reportOn(w.Address, b.state.Report)
+		is, reports := reportOn(w.Address, ev.Report)
+		switch {
+		case reports:
+			b.since[w.Address] = now.Add(-is.Age)
+		case reported:
+			b.since[w.Address] = now
+			is.Error = ev.Error
 		}
-		a.tellNeighbor(was, n)
+		a.tellNeighbor(w, was, is)
 	}
-	b.state, b.since = ev, since
+	b.state = ev
 	b.lateness.note(now, ev.Report.Lateness)
 }
 
+// reportOn is what a report says of a neighbour; without a word it is idle.
+func reportOn(neighbor netip.Addr, r bgp.Report) (n bgp.NeighborReport, found bool) {
+	i := slices.IndexFunc(r.Neighbors, func(n bgp.NeighborReport) bool { return n.Address == neighbor })
+	if i < 0 {
+		return bgp.NeighborReport{Address: neighbor, State: bgp.Idle}, false
+	}
+	return r.Neighbors[i], true
+}
+
 // tellNeighbor logs what an operator wants to know of a neighbour.
-func (a *Agent) tellNeighbor(was, is bgp.NeighborReport) {
-	log := a.log.With("neighbor", is.Address, "asn", is.ASN)
+func (a *Agent) tellNeighbor(n bgp.Neighbor, was, is bgp.NeighborReport) {
+	log := a.log.With("neighbor", n.Address, "asn", n.ASN)
 	switch {
 	case is.State == was.State:
 	case is.State == bgp.Established:

@@ -77,6 +77,12 @@ type VIPStatus struct {
 	Certificate *CertificateStatus `json:"certificate,omitempty"`
 	Election    ElectionStatus     `json:"election"`
 	Handover    HandoverStatus     `json:"handover"`
+	// AnnouncedAs is how routers are told of the VIP by BGP: healthy, unhealthy or
+	// leaving; empty: they are not.
+	AnnouncedAs string `json:"announced_as,omitempty"`
+	// HealthyAt is when a node that is announced as unhealthy, and is healthy, will
+	// have been so for long enough; zero: it is no such node.
+	HealthyAt time.Time `json:"announced_healthy_at,omitzero"`
 	// DuplicateOwner: another station claims the VIP while this node owns it.
 	DuplicateOwner bool `json:"duplicate_owner"`
 
@@ -111,7 +117,8 @@ type CertificateStatus struct {
 // ElectionStatus is the election as this node sees it.
 type ElectionStatus struct {
 	Type string `json:"type"`
-	VRID uint8  `json:"vrid"`
+	// VRID is that of adverts; 0 where there are none.
+	VRID uint8 `json:"vrid"`
 	// Priority is the byte that this node advertises or would advertise.
 	Priority uint8 `json:"priority"`
 	// OwnerPriority is the owner's; 0 when none is heard.

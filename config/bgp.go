@@ -435,6 +435,10 @@ func neighborWarnings(n Neighbor) []string {
 	if n.BFD.Enabled && n.BFD.Multiplier == 1 {
 		all = append(all, "bfd.multiplier: with 1 a single packet that is lost ends the session")
 	}
+	// RFC 5882 4.3.2 has routers go on with the restart; not all do.
+	if n.BFD.Enabled && n.GracefulRestart > 0 {
+		all = append(all, "graceful_restart: BFD goes down with the speaker too, and some routers, as BIRD, then give the routes up all the same")
+	}
 	return all
 }
 

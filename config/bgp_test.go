@@ -126,6 +126,8 @@ func TestWarnsOfBGP(t *testing.T) {
 		{"quick BFD", neighbor(", bfd: {enabled: true, receive: 40ms}"), []string{"bgp.neighbors[0].bfd: intervals below 50ms raise false alarms on hosts that are busy"}},
 		{"quick BFD that is off", neighbor(", bfd: {receive: 40ms}"), nil},
 		{"BFD that bears no loss", neighbor(", bfd: {enabled: true, multiplier: 1}"), []string{"bgp.neighbors[0].bfd.multiplier: with 1 a single packet that is lost ends the session"}},
+		{"graceful restart with BFD", neighbor(", graceful_restart: 20s, bfd: {enabled: true}"), []string{"bgp.neighbors[0].graceful_restart: BFD goes down with the speaker too, and some routers, as BIRD, then give the routes up all the same"}},
+		{"graceful restart without", neighbor(", graceful_restart: 20s"), nil},
 		{"a metric that is better when the node is not", routed(", med: 1001, leaving: {med: 1001}"), []string{"bgp.unhealthy.med: 1000 is below bgp.med, 1001; where routers compare it, the worse node is preferred"}},
 		{"local preference is enough within an AS", "vips: [{addresses: [198.51.100.10], announce: bgp, election: none}]\nbgp: {asn: 1, neighbors: [{address: 192.0.2.1, asn: 1}], unhealthy: {prepend: 0, med: 100, graceful_shutdown: false}}", nil},
 		{"a stop has no time for routers", routed(", leaving: {wait: 2100ms}"), []string{"bgp.leaving.wait: twice 2.1s does not fit into drain.shutdown_timeout, 4s: a stop ends before its last packets have arrived"}},

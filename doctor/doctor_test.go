@@ -166,6 +166,20 @@ func rows() []row {
 			f.DefaultRoutes[0], f.Settings.Value["eth0"] = "eth1", Settings{RPFilter: 1}
 		}, RPFilter, Warning, "eth0"},
 		{"rp_filter is strict and the way back is the same", func(f *Facts) { f.Settings.Value["eth0"] = Settings{RPFilter: 1} }, "", "", ""},
+		{"rp_filter is strict on the way to a router of the link", func(f *Facts) {
+			announce(f, config.AnnounceBGP)
+			f.Config.BGP.Neighbors = []config.Neighbor{{Address: addr("192.0.2.1")}, {Address: addr("192.0.2.2")}}
+			f.Settings.Value["eth0"] = Settings{RPFilter: 1}
+		}, RPFilter, Warning, "eth0"},
+		{"rp_filter is strict on the way to a router beyond the link", func(f *Facts) {
+			announce(f, config.AnnounceBGP)
+			f.Config.BGP.Neighbors = []config.Neighbor{{Address: addr("203.0.113.1")}}
+			f.DefaultRoutes[0], f.Settings.Value["eth1"] = "eth1", Settings{RPFilter: 1}
+		}, RPFilter, Warning, "eth1"},
+		{"rp_filter is strict on the way out, and another daemon announces", func(f *Facts) {
+			announce(f, config.AnnounceLocal)
+			f.Settings.Value["eth0"] = Settings{RPFilter: 1}
+		}, RPFilter, Warning, "eth0"},
 		{"IPv6 is off on the interface of an IPv6 VIP", func(f *Facts) {
 			six := addr("2001:db8::10")
 			link(f).Addresses = append(link(f).Addresses, Address{Prefix: prefix("2001:db8::11/64")})
@@ -344,6 +358,29 @@ func TestExamine(t *testing.T) {
 			want := Finding{ID: r.id, Severity: r.severity, Subject: r.subject, Docs: "docs/doctor.md#" + string(r.id)}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Strict filtering elsewhere than on the way to a router, and for IPv6, is no matter.
+func TestRPFilterOffTheWayToRouters(t *testing.T) {
+	for name, change := range map[string]func(*Facts){
+		"on another interface": func(f *Facts) { f.Settings.Value["eth1"] = Settings{RPFilter: 1} },
+		"with IPv6 VIPs only": func(f *Facts) {
+			group(f).Addresses = []netip.Addr{addr("2001:db8::10")}
+			f.Settings.Value["eth0"] = Settings{RPFilter: 1}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := healthy(t)
+			announce(f, config.AnnounceBGP)
+			f.Config.BGP.Neighbors = []config.Neighbor{{Address: addr("192.0.2.1")}}
+			change(f)
+			for _, finding := range Examine(f).Findings {
+				if finding.ID == RPFilter {
+					t.Errorf("found %+v", finding)
+				}
 			}
 		})
 	}

@@ -63,7 +63,7 @@ func waysOut(addr netip.Addr) ([]way, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the way out to %s: %w", addr, err)
 	}
-	var indexes []int
+	indexes := make([]int, 0, len(routes))
 	for _, r := range routes {
 		indexes = append(indexes, r.LinkIndex)
 		for _, hop := range r.MultiPath {
@@ -71,7 +71,7 @@ func waysOut(addr netip.Addr) ([]way, error) {
 		}
 	}
 	slices.Sort(indexes)
-	var all []way
+	all := make([]way, 0, len(indexes))
 	for _, index := range slices.Compact(indexes) {
 		if index == 0 {
 			continue // a route of several hops has no interface of its own

@@ -17,7 +17,21 @@ import (
 
 func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
 
-// owner is a node that owns its VIP, all well.
+// routed are VIPs that routers are told of: as well as can be, not yet so, and not
+// for long.
+func routed() agent.Status {
+	s := owner()
+	good := s.VIPs[0]
+	good.Name, good.Interface, good.Announce, good.Reason, good.Detail = "good", "lo", "bgp", election.EveryNode, ""
+	good.Election = agent.ElectionStatus{Type: "none", Band: "healthy"}
+	good.AnnouncedAs = "healthy"
+	early, leaving := good, good
+	early.Name, early.AnnouncedAs, early.HealthyAt = "early", "unhealthy", noon().Add(12*time.Second)
+	leaving.Name, leaving.AnnouncedAs = "leaving", "leaving"
+	s.VIPs = []agent.VIPStatus{good, early, leaving}
+	return s
+}
+
 // leased are VIPs that are elected by etcd: here, elsewhere, not yet, not now.
 func leased() agent.Status {
 	s := owner()
@@ -36,6 +50,7 @@ func leased() agent.Status {
 	return s
 }
 
+// owner is a node that owns its VIP, all well.
 func owner() agent.Status {
 	return agent.Status{
 		Schema: agent.Schema, Node: "cp1", Version: "v0.1.0", Time: noon(), PID: 123, Config: "/etc/vipd/vipd.yaml",

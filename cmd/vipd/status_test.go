@@ -31,6 +31,7 @@ func TestStatusForEyes(t *testing.T) {
 		{"status-cluster", clustered()},
 		{"status-alone", alone()},
 		{"status-lease", leased()},
+		{"status-routed", routed()},
 		{"status-empty", agent.Status{Node: "cp1", Version: "v0.1.0", Time: noon(), PID: 1, Config: "/etc/vipd/vipd.yaml"}},
 	}
 	for _, test := range tests {

@@ -73,6 +73,7 @@ func (p *page) vip(v *agent.VIPStatus) {
 	p.field("reason", sentence(string(v.Reason), v.Detail), p.style.plain)
 	p.owner(v)
 	p.election(v)
+	p.announced(v)
 	p.health(v)
 	p.handover(v)
 	p.certificate(v)
@@ -112,6 +113,17 @@ func (p *page) owner(v *agent.VIPStatus) {
 		p.field("owner", "nobody is heard", p.style.notice)
 	default:
 		p.field("owner", fmt.Sprintf("%s (priority %d)", v.Owner, v.Election.OwnerPriority), p.style.plain)
+	}
+}
+
+// announced tells how routers are told of the VIP, and until when.
+func (p *page) announced(v *agent.VIPStatus) {
+	switch left := v.HealthyAt.Sub(p.now); {
+	case v.AnnouncedAs == "":
+	case v.HealthyAt.IsZero():
+		p.field("announced", "as "+v.AnnouncedAs, p.style.plain)
+	default:
+		p.field("announced", fmt.Sprintf("as %s, for %s more if health lasts", v.AnnouncedAs, span(max(0, left))), p.style.notice)
 	}
 }
 

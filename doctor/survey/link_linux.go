@@ -30,18 +30,23 @@ func (s *survey) listLinks() {
 	s.facts.Links = doctor.Known(found)
 }
 
-// readSettings reads the settings of the groups' interfaces.
+// readSettings reads the settings of the groups' interfaces, and of those to their
+// routers.
 func (s *survey) readSettings() doctor.Fact[map[string]doctor.Settings] {
-	all := map[string]doctor.Settings{}
+	names := s.facts.RouterLinks()
 	for _, g := range s.facts.Groups {
-		if _, there := s.links[g.Link]; !there {
+		names = append(names, g.Link)
+	}
+	all := map[string]doctor.Settings{}
+	for _, name := range names {
+		if _, there := s.links[name]; !there {
 			continue
 		}
-		settings, err := s.root.settings(g.Link)
+		settings, err := s.root.settings(name)
 		if err != nil {
 			return doctor.Unknown[map[string]doctor.Settings](err.Error())
 		}
-		all[g.Link] = settings
+		all[name] = settings
 	}
 	return doctor.Known(all)
 }
