@@ -15,7 +15,7 @@ type LeaseStatus struct {
 	// etcd would.
 	Held             bool    `json:"held"`
 	RemainingSeconds float64 `json:"remaining_seconds"`
-	// TTLSeconds is what etcd granted; 0: it granted nothing yet.
+	// TTLSeconds is how long a renewal counts; 0: etcd granted no lease yet.
 	TTLSeconds float64 `json:"ttl_seconds"`
 	// Holder is the node that has the lease according to etcd; Term counts holders.
 	Holder string `json:"holder"`

@@ -7,7 +7,7 @@ type Status struct {
 	// Held: the VIP's lease is this node's, for Remaining if it is not renewed.
 	Held      bool
 	Remaining time.Duration
-	// TTL is what the store granted; 0: nothing.
+	// TTL is how long a renewal counts; 0: the store granted nothing.
 	TTL time.Duration
 	// Holder is the node that has the owner key; empty: none is known.
 	Holder string

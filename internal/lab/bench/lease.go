@@ -20,9 +20,9 @@ const (
 	leaseStreams = 20
 	// leaseSlack is what a takeover may take beyond the TTL.
 	leaseSlack = 700 * time.Millisecond
-	// etcdElection is what it may take if etcd has to elect a leader meanwhile: its
-	// election timeout and a second.
-	etcdElection = 2 * time.Second
+	// etcdElection is what more it may take if etcd has to elect a leader meanwhile:
+	// with leaseSlack its election timeout and a second.
+	etcdElection = 1300 * time.Millisecond
 )
 
 // LeaseOptions of a benchmark of elections.
