@@ -29,7 +29,7 @@ func TestPrintLeases(t *testing.T) {
 
 ✓ election: vrrp: a drain loses nothing: 0 in 3 moves
 ✓ election: etcd, ttl 3s: crash, median at most 3700 ms: 3400 ms
-✗ election: etcd, ttl 3s: crash of etcd's leader, median at most 6700 ms: 6800 ms
+✗ election: etcd, ttl 3s: crash of etcd's leader, median at most 5000 ms: 6800 ms
 ✗ election: etcd, ttl 3s: a drain loses nothing: 2 in 2 moves
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
