@@ -243,10 +243,15 @@ func (c *Client) pass(ctx context.Context) bool {
 		<-ctx.Done()
 		return false
 	}
-	select {
-	case <-time.After(delay):
-	case <-ctx.Done():
+	if ctx.Err() != nil {
 		return false
+	}
+	if delay > 0 { // a timer that is over at once can crash the race detector of Go 1.26 in a bubble
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return false
+		}
 	}
 	c.mu.Lock()
 	cut = c.cut
