@@ -147,7 +147,7 @@ const (
 
 // Lease configures an election by etcd.
 type Lease struct {
-	// TTL is how long etcd waits for a holder, whole seconds.
+	// TTL is how long others wait for a holder that does not renew, whole seconds.
 	TTL time.Duration
 	// Bootstrap is who elects until etcd was reached once.
 	Bootstrap Bootstrap

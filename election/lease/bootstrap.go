@@ -15,6 +15,9 @@ func (m *Machine) bootstrap(now time.Time) {
 	if !m.outranked && (!m.seen || !m.session.valid(now)) {
 		return
 	}
+	if !m.wire.Owns() && !m.asked {
+		m.boundAt = time.Time{}
+	}
 	up := m.wire.State() != vrrp.Init
 	switch {
 	case !up:
@@ -44,7 +47,34 @@ func (m *Machine) bootstrap(now time.Time) {
 	m.bootstraps = false
 	m.listen(now)
 	if m.state == vrrp.Active && !m.mine() {
-		m.lose(now, election.LeaseLost, "this node was owner by VRRP, and another one has the lease")
+		m.lose(now, election.LeaseLost, "this node was owner by VRRP, and another one has the lease, or will")
+	}
+}
+
+// bind tells whether the owner by VRRP may ask for the key. Once it has, the others
+// count from that on, should it never hear the answer. So its kernel is to be bound
+// by what this node counts on before.
+func (m *Machine) bind(now time.Time) bool {
+	if m.boundAt.IsZero() {
+		m.boundAt = now
+	}
+	bound := m.boundAt.Add(m.cfg.Fence + offSlack)
+	if now.Before(bound) {
+		m.wakeAt(bound)
+		return false
+	}
+	m.asked = true
+	return true
+}
+
+// expireBound ends an ownership by VRRP whose lease may be another's.
+func (m *Machine) expireBound(now time.Time) {
+	switch {
+	case m.boundAt.IsZero() || m.cfg.Keep || now.Before(m.until()):
+	case m.asked:
+		m.outranked = true
+	default:
+		m.boundAt = time.Time{} // it has asked for nothing
 	}
 }
 

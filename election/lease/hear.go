@@ -57,7 +57,7 @@ func (m *Machine) hear(now time.Time, ev vrrp.Advert) {
 	if ev.From == m.other.Addr {
 		m.other = s
 	}
-	if ev.From != m.holder {
+	if ev.From != m.holder || s.Priority != Priority { // by VRRP, it does not know of its lease
 		m.stranger = s
 	}
 	if m.state == vrrp.Active {

@@ -43,6 +43,10 @@ type Machine struct {
 	bootstraps bool
 	// outranked: the holder of a lease was heard.
 	outranked bool
+	// boundAt is since when the owner by VRRP is bound by what it counts on of the
+	// store; asked: it has asked for the key.
+	boundAt time.Time
+	asked   bool
 	// leftover: the addresses may be on this node from an earlier life.
 	leftover bool
 
@@ -109,8 +113,12 @@ type Machine struct {
 	// change is what the latter asked for last.
 	number            uint64
 	renewing, writing uint64
-	change            Order
-	renewAt, writeAt  time.Time
+	// renewSeen is the renewal's Seen. slow: answers came too late, so this node says
+	// nothing of owning until they come in time.
+	renewSeen        int64
+	slow             bool
+	change           Order
+	renewAt, writeAt time.Time
 	// unsure: a change of the owner key may come about, now or later.
 	unsure bool
 	// stood is this node's candidacy as it was written; its revision is known when a
@@ -235,6 +243,9 @@ func (m *Machine) settle(now time.Time) []vrrp.Action {
 	if m.bootstraps {
 		m.bootstrap(now)
 	}
+	if m.bootstraps && !m.boundAt.IsZero() {
+		m.wakeAt(m.until())
+	}
 	if !m.bootstraps {
 		m.agree(now)
 		m.pursue(now)
@@ -274,12 +285,12 @@ func (m *Machine) view(now time.Time, v View) {
 // it was not given up, somebody deleted it by hand, or the store ended its lease: who
 // held by it may hold on.
 func (m *Machine) heedEnd(now time.Time, v View) {
-	if v.Owner.Lease != 0 || m.shown.Lease == 0 && v.Term <= m.terms {
+	if v.Owner.Lease != 0 || m.shown.Lease == 0 && m.owner.Lease == 0 && v.Term <= m.terms {
 		return
 	}
 	m.aliveUntil = now.Add(max(m.cfg.TTL, m.owner.TTL))
 	for _, c := range v.Candidates {
-		if c.Lease == m.shown.Lease && c.Band == election.Resigned {
+		if c.Lease == m.shown.Lease && c.Band == election.Resigned && v.Term == m.shown.Term {
 			m.aliveUntil = time.Time{}
 		}
 	}

@@ -38,6 +38,8 @@ type stage struct {
 	// orders are those without an answer yet.
 	orders []Order
 	view   View
+	// granted is the lease's TTL.
+	granted time.Duration
 }
 
 // onStage is a healthy cp1 that etcd knows under lease 1, beside the candidates.
@@ -189,14 +191,14 @@ func (s *stage) renewedIfAsked() {
 func (s *stage) confirm(o Order, sent time.Time) {
 	id := o.Lease
 	if id == 0 {
-		id = 1
+		id, s.granted = 1, o.TTL
 	}
 	renewed := o.Seen != 0 && o.Seen == s.view.Owner.Revision
 	if renewed {
 		s.view.Revision++
 		s.view.Renewal = s.view.Revision
 	}
-	s.answer(o, Answer{Done: true, Renewed: renewed, Sent: sent, Lease: id, TTL: o.TTL, Revision: s.view.Revision, Owner: s.view.Owner})
+	s.answer(o, Answer{Done: true, Renewed: renewed, Sent: sent, Lease: id, TTL: s.granted, Revision: s.view.Revision, Owner: s.view.Owner})
 }
 
 // stood writes the candidacy that is to be written.
@@ -421,6 +423,74 @@ func TestMachine(t *testing.T) {
 			s.letRenewed(100 * ms)
 			o := s.order(Take)
 			if o.Seen != s.view.Owner.Revision || !o.Unrenewed || o.Renewal != s.view.Renewal || o.Owner.Term != s.view.Term+1 {
+				t.Errorf("%+v", o)
+			}
+		}},
+		{"an owner's TTL that becomes shorter is told to the others at once", func(t *testing.T) {
+			s := onStage(t, nil, second).seated()
+			s.m.Revise(3*time.Second, false, stageFence)
+			s.step(vrrp.Tick{})
+			o := s.order(Take)
+			if o.Owner.TTL != 3*time.Second || o.Seen != s.view.Owner.Revision || o.Owner.Term != s.view.Term {
+				t.Errorf("%+v", o)
+			}
+			s.took(o)
+			s.stood()
+			s.letRenewed(time.Minute)
+			s.tells()
+			s.is(vrrp.Active)
+		}},
+		{"an owner's TTL that becomes longer counts from the next owner on", func(t *testing.T) {
+			for _, ttl := range []time.Duration{6 * time.Second, time.Minute, 10 * time.Minute} {
+				s := onStage(t, nil, second).seated()
+				s.m.Revise(ttl, false, stageFence)
+				s.letRenewed(time.Minute)
+				s.wants()
+				s.tells()
+				s.is(vrrp.Active)
+			}
+		}},
+		{"an owner whose answers come too late says nothing of owning any more, so that others may", func(t *testing.T) {
+			s := onStage(t, nil, second).seated()
+			s.let(stageTTL)
+			s.tells("backup: lease-lost", "release")
+			s.confirm(s.order(Renew), s.now.Add(-stageTTL/renewals))
+			s.let(stageTTL / renewals)
+			for range 3 {
+				o := s.order(Renew)
+				if o.Seen != 0 {
+					t.Errorf("%+v", o)
+				}
+				sent := s.now
+				s.let(time.Second)
+				s.confirm(o, sent)
+				s.let(stageTTL / renewals)
+			}
+			s.renewed()
+			s.let(stageTTL / renewals)
+			if o := s.order(Renew); o.Seen != s.view.Owner.Revision {
+				t.Errorf("%+v", o)
+			}
+		}},
+		{"when etcd comes back the owner has a moment to renew", func(t *testing.T) {
+			s := onStage(t, nil, third).reached(of(third))
+			s.let(time.Minute)
+			s.fails(s.order(Renew))
+			s.let(retryPause)
+			s.renewed()
+			s.let(regainGrace - 100*ms)
+			s.wants()
+			s.letRenewed(100 * ms)
+			s.wants(Take)
+		}},
+		{"a Take that fails by a renewal that was not seen tells of it", func(t *testing.T) {
+			s := onStage(t, nil, third).reached(of(third))
+			s.letRenewed(stageTTL)
+			s.answer(s.order(Take), Answer{Revision: s.view.Revision + 1, Owner: s.view.Owner, Renewal: s.view.Revision + 1})
+			s.letRenewed(stageTTL - 100*ms)
+			s.wants()
+			s.letRenewed(100 * ms)
+			if o := s.order(Take); o.Renewal != s.view.Revision+1 {
 				t.Errorf("%+v", o)
 			}
 		}},
@@ -744,12 +814,9 @@ func TestMachine(t *testing.T) {
 		{"an owner that the store does not know of is waited for while it is heard, and for as long as its kernel may go on", func(t *testing.T) {
 			s := onStage(t, nil).reached(Owner{})
 			s.hears(third.Addr, 200)
-			for range 32 {
-				s.let(100 * ms)
-				s.renewedIfAsked()
-			}
+			s.letRenewed(stageFence + offSlack - 100*ms)
 			s.wants()
-			s.let(100 * ms)
+			s.letRenewed(100 * ms)
 			s.wants(Take)
 		}},
 		{"one that is of a lower band is not waited for", func(t *testing.T) {
@@ -803,10 +870,45 @@ func TestBootstrap(t *testing.T) {
 			s.renewed()
 			s.seen()
 			s.is(vrrp.Active)
+			s.stood()
+			s.letRenewed(stageFence + offSlack - 100*ms)
+			if _, ok := s.ordered(Take); ok {
+				t.Error("it asked for the key before its kernel was bound")
+			}
+			s.letRenewed(100 * ms)
 			s.took(s.order(Take))
 			s.tells()
 			if s.m.Bootstraps() || !s.m.Status(s.now).Held {
 				t.Error("it is not owner by its lease")
+			}
+		}},
+		{"its owner, who never hears whether it has the key, gives up before the others may take it", func(t *testing.T) {
+			s := onStage(t, boot)
+			s.let(400 * ms)
+			s.step(vrrp.Probed{Attempt: 1})
+			s.renewed()
+			s.seen()
+			s.stood()
+			s.letRenewed(stageFence + offSlack)
+			s.order(Take)
+			s.did = nil
+			s.let(stageTTL - stageFence)
+			if lifetime, _ := s.m.Lifetime(s.now, stageFence); lifetime == 0 || lifetime >= stageFence {
+				t.Errorf("the kernel holds for %v", lifetime)
+			}
+			s.let(stageFence)
+			s.is(vrrp.Backup)
+		}},
+		{"its owner that loses etcd before it asked for the key goes on by VRRP", func(t *testing.T) {
+			s := onStage(t, boot)
+			s.let(400 * ms)
+			s.step(vrrp.Probed{Attempt: 1})
+			s.renewed()
+			s.seen()
+			s.let(time.Minute)
+			s.is(vrrp.Active)
+			if lifetime, _ := s.m.Lifetime(s.now, stageFence); lifetime != stageFence {
+				t.Errorf("the kernel holds for %v", lifetime)
 			}
 		}},
 		{"a backup leaves the key to the owner that it hears", func(t *testing.T) {

@@ -31,7 +31,8 @@ func (s *session) confirmed(a Answer, wanted time.Duration) {
 		s.wanted = wanted
 	}
 	s.id, s.ttl, s.asked = a.Lease, a.TTL, a.Sent
-	s.until = a.Sent.Add(min(a.TTL, wanted) - margin(wanted))
+	ttl := min(a.TTL, wanted)
+	s.until = a.Sent.Add(ttl - margin(ttl))
 }
 
 // renewed hears of a renewal.
@@ -47,9 +48,16 @@ func (m *Machine) renewed(now time.Time, a Answer) {
 		if a.Lease != m.session.id {
 			m.stood = Candidate{}
 		}
+		if m.reached && !m.session.valid(now) { // the owner may not have reached the store either
+			m.aliveUntil = latest(m.aliveUntil, now.Add(regainGrace))
+		}
 		m.session.confirmed(a, m.cfg.TTL)
 		m.witness(a)
 		m.renewAt = a.Sent.Add(m.pace())
+		if m.mine() && !m.slow && m.renewSeen != m.owner.Revision {
+			m.renewAt = now // it did not say that this node owns
+		}
+		m.slow = m.slow && now.Sub(a.Sent) > m.pace()/2
 		m.trouble = ""
 		m.reached = true
 	}
@@ -86,25 +94,28 @@ func (m *Machine) until() time.Time {
 	if m.session.id == 0 || m.ownedFrom.IsZero() {
 		return time.Time{}
 	}
-	ttl := min(m.session.ttl, m.cfg.TTL)
-	if m.owner.TTL != 0 {
-		ttl = min(ttl, m.owner.TTL)
-	}
-	return earliest(m.session.until, m.ownedFrom.Add(ttl-margin(m.cfg.TTL)))
+	ttl := m.ttl()
+	return earliest(m.session.until, m.ownedFrom.Add(ttl-margin(ttl)))
 }
 
 // owns: the key is this node's for sure.
 func (m *Machine) owns(now time.Time) bool { return m.mine() && now.Before(m.until()) }
 
-// pace is the time between two renewals, and what any call may take: a third of
-// the TTL that is counted on.
-func (m *Machine) pace() time.Duration {
+// ttl is how long this node may count on a renewal: what is configured, what etcd
+// granted, and for how long the others wait for it.
+func (m *Machine) ttl() time.Duration {
 	ttl := m.cfg.TTL
 	if m.session.id != 0 {
 		ttl = min(ttl, m.session.ttl)
 	}
-	return ttl / renewals
+	if m.mine() && m.owner.TTL != 0 {
+		ttl = min(ttl, m.owner.TTL)
+	}
+	return ttl
 }
+
+// pace is the time between two renewals, and what any call may take.
+func (m *Machine) pace() time.Duration { return m.ttl() / renewals }
 
 // pause is how long to wait after a call that failed.
 func (m *Machine) pause() time.Duration {
@@ -138,6 +149,10 @@ func (m *Machine) toRenew() ID {
 // expire ends an ownership that was not confirmed in time. It comes before
 // anything else that a Step does: a daemon that was frozen learns it first.
 func (m *Machine) expire(now time.Time) {
+	if m.bootstraps {
+		m.expireBound(now)
+		return
+	}
 	if !m.holding() || m.cfg.Keep || now.Before(m.until()) {
 		return
 	}
@@ -145,6 +160,7 @@ func (m *Machine) expire(now time.Time) {
 	if why == "" {
 		why = "no answer"
 	}
+	m.slow = true
 	m.lose(now, election.LeaseLost, fmt.Sprintf("the lease was not confirmed for %v: %s", now.Sub(m.ownedFrom).Round(time.Millisecond), why))
 }
 
@@ -152,7 +168,7 @@ func (m *Machine) expire(now time.Time) {
 // by a time, zero: whenever; 0: not at all any more. So a frozen daemon is off the
 // network before its lease can be another's.
 func (m *Machine) Lifetime(now time.Time, fence time.Duration) (lifetime time.Duration, by time.Time) {
-	if m.bootstraps || m.cfg.Keep {
+	if m.bootstraps && m.boundAt.IsZero() || m.cfg.Keep {
 		return fence, time.Time{}
 	}
 	lifetime = min(fence, (m.until().Sub(now) - orderSlack).Truncate(time.Second))

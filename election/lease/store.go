@@ -113,6 +113,8 @@ type Answer struct {
 	Err error
 	// Done: it was. Without Err and Done something had changed.
 	Done bool
+	// Renewal is that of a Take that was not done.
+	Renewal int64
 	// Renewed: the renewal was written, while the owner key was at the revision Seen.
 	Renewed bool
 	// Lost: the store does not know Lease any more.

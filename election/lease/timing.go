@@ -32,13 +32,18 @@ const (
 	// passRetry is the first pause after a handover that was undone.
 	passRetry    = time.Second
 	passRetryMax = 32 * time.Second
+	// regainGrace is what an owner has to renew from when a candidate reaches the
+	// store again after a TTL or more.
+	regainGrace = time.Second
 	// takeStep orders those who would take a free key: the best one first.
 	takeStep = 100 * time.Millisecond
 	// quietIntervals is for how many ActiveDownIntervals no unknown owner may have
 	// been heard before a free key is taken.
 	quietIntervals = 3
 	// offSlack is how late the kernel may remove an address.
-	offSlack = 250 * time.Millisecond
+	offSlack = holdSlack + 250*time.Millisecond
+	// holdSlack is how long an order to hold may be on its way.
+	holdSlack = 500 * time.Millisecond
 	// farewellMax is how long a node that stops waits for the store.
 	farewellMax = 500 * time.Millisecond
 	// lastWords is how long after this node became owner an advert of another one

@@ -70,7 +70,7 @@ func newWorld(t *testing.T, seed uint64, nodes int, known bool) *world {
 	for i := range nodes {
 		w.nodes = append(w.nodes, &simNode{
 			world: w, name: fmt.Sprintf("cp%d", i+1), addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(11 + i)}),
-			began: w.now, rate: 1 + (w.rand.Float64()-0.5)/500, known: known, healthy: true,
+			began: w.now, rate: 1 + (w.rand.Float64()-0.5)/500, known: known, healthy: true, ttl: simTTL,
 		})
 	}
 	for _, n := range w.nodes {
@@ -195,6 +195,7 @@ type simNode struct {
 	began time.Time
 	rate  float64
 	known bool
+	ttl   time.Duration
 
 	machine *Machine
 	life    int
@@ -239,7 +240,7 @@ func (n *simNode) start() {
 	n.wanted, n.refreshAt, n.retryAt = false, time.Time{}, time.Time{}
 	n.view = View{}
 	n.machine = New(Config{
-		Node: n.name, TTL: simTTL, Bootstrap: !n.known, Fence: simFence,
+		Node: n.name, TTL: n.ttl, Bootstrap: !n.known, Fence: simFence,
 		VRRP: vrrp.Config{
 			VRID: 51, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}, Rhythm: vrrp.Rhythm{Interval: 200 * time.Millisecond},
 			Priority: 200, UnhealthyPriority: 100,
@@ -632,6 +633,9 @@ func (s *simStore) write(o Order, to ID, unchanged bool, a *Answer) {
 		s.owner.Lease, s.owner.Revision = to, s.revision
 		s.term = o.Owner.Term
 		s.world.say("store: %s owns by %d, revision %d term %d", s.owner.Node, to, s.revision, s.term)
+	}
+	if !a.Done {
+		a.Renewal = s.renewal
 	}
 	a.Revision, a.Owner = s.revision, s.owner
 }

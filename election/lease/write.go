@@ -17,11 +17,11 @@ func (m *Machine) plan(now time.Time) {
 	if m.renewing == 0 {
 		if !now.Before(m.renewAt) {
 			o := Order{Kind: Renew, Lease: m.toRenew(), TTL: leaseTTLs * m.cfg.TTL, Timeout: m.pace()}
-			if m.mine() {
+			if m.mine() && !m.slow {
 				o.Seen, o.Self = m.owner.Revision, m.self()
 			}
 			m.order(o)
-			m.renewing = m.number
+			m.renewing, m.renewSeen = m.number, o.Seen
 		} else {
 			m.wakeAt(m.renewAt)
 		}
@@ -68,6 +68,8 @@ func (m *Machine) wanted(now time.Time) (o Order, wanted bool) {
 		return o, true
 	case m.mine() && !m.holding() && !m.bootstraps:
 		return o, false // it is about to be held
+	case m.mine() && m.state == vrrp.Active && m.owner.TTL != m.self().TTL:
+		return m.take(m.owner.Revision, m.owner.Reason), true // the others are to wait for another time
 	}
 	self := m.self()
 	if m.stood.Record == self && m.stood.Lease == m.session.id || !self.Addr.IsValid() {
@@ -87,6 +89,9 @@ func (m *Machine) isOff(now time.Time) bool {
 
 func (m *Machine) self() Record {
 	r := Record{Node: m.cfg.Node, Addr: m.own, Band: m.Band(), Priority: m.rank(), TTL: m.cfg.TTL}
+	if m.session.id != 0 {
+		r.TTL = min(r.TTL, m.session.ttl/leaseTTLs)
+	}
 	if m.State() == vrrp.Init { // it cannot serve
 		r.Band, r.Priority = election.Resigned, vrrp.PriorityResigned
 	}
@@ -138,7 +143,7 @@ func (m *Machine) mayTake(now time.Time) bool {
 	case !former && m.shown.Lease != 0:
 		return false // a View is to tell why it is free
 	case m.bootstraps:
-		return m.wire.Owns()
+		return m.wire.Owns() && m.bind(now)
 	case m.state == vrrp.Active: // without etcd it kept the VIP
 		return true
 	case m.state != vrrp.Backup:
@@ -206,7 +211,9 @@ func (m *Machine) written(now time.Time, a Answer) {
 		return
 	}
 	if a.Lost {
-		m.lostSession(now)
+		if m.change.Lease == m.session.id {
+			m.lostSession(now)
+		}
 		return
 	}
 	switch a.Kind {
@@ -222,7 +229,12 @@ func (m *Machine) written(now time.Time, a Answer) {
 	case Take:
 		if a.Done {
 			m.ownedFrom = latest(m.ownedFrom, a.Sent)
-		} else if !m.bootstraps {
+			return
+		}
+		if a.Renewal > m.renewal { // a View tells of it later, or not at all
+			m.renewal, m.aliveUntil = a.Renewal, now.Add(m.owner.TTL)
+		}
+		if !m.bootstraps {
 			m.writeAt = now.Add(retryPause)
 		}
 	case Leave, Renew:

@@ -13,6 +13,6 @@
 //	                         another one, if there is one, the next time
 //	files are not there yet  the error names the file and what to do
 //
-// Nothing is tried again behind the caller's back: who asks knows how long an
-// answer is of use.
+// But for renewals, nothing is tried again behind the caller's back: who asks knows
+// how long an answer is of use.
 package etcd

@@ -245,7 +245,7 @@ func (l *Leases) stand(ctx context.Context, g Group, o lease.Order, before mark,
 // change changes the owner key if it is as the order says.
 func (l *Leases) change(ctx context.Context, g Group, o lease.Order, before mark, a *lease.Answer, then []clientv3.Op, also ...clientv3.Cmp) error {
 	unchanged := append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(g.owner()), "=", o.Seen)}, also...)
-	answer, err := l.present().etcd.Txn(ctx).If(unchanged...).Then(then...).Else(clientv3.OpGet(g.owner())).Commit()
+	answer, err := l.present().etcd.Txn(ctx).If(unchanged...).Then(then...).Else(clientv3.OpGet(g.owner()), clientv3.OpGet(g.renewal())).Commit()
 	if err != nil {
 		return err
 	}
@@ -254,6 +254,9 @@ func (l *Leases) change(ctx context.Context, g Group, o lease.Order, before mark
 	case !answer.Succeeded:
 		if found := answer.Responses[0].GetResponseRange().Kvs; len(found) > 0 {
 			a.Owner = ownerOf(found[0])
+		}
+		if found := answer.Responses[1].GetResponseRange().Kvs; len(found) > 0 {
+			a.Renewal = found[0].ModRevision
 		}
 	case o.Kind == lease.Pass:
 		a.Owner = o.Owner

@@ -184,6 +184,9 @@ func (s *Store) write(o lease.Order, to lease.ID, unchanged bool, a *lease.Answe
 		s.term = o.Owner.Term
 		s.history = append(s.history, s.owner)
 	}
+	if !a.Done {
+		a.Renewal = s.renewal
+	}
 	a.Revision, a.Owner = s.revision, s.owner
 }
 
