@@ -142,6 +142,15 @@ func (s *stage) letRenewed(d time.Duration) {
 	}
 }
 
+// takesAfter: the key is not asked for before, and then it is.
+func (s *stage) takesAfter(d time.Duration) {
+	s.t.Helper()
+	s.letRenewed(d - 100*ms)
+	s.wants()
+	s.letRenewed(100 * ms)
+	s.wants(Take)
+}
+
 // ordered takes the order of a kind off the list; ok: there is one.
 func (s *stage) ordered(kind Kind) (o Order, ok bool) {
 	i := slices.IndexFunc(s.orders, func(o Order) bool { return o.Kind == kind })
@@ -478,10 +487,7 @@ func TestMachine(t *testing.T) {
 			s.fails(s.order(Renew))
 			s.let(retryPause)
 			s.renewed()
-			s.let(regainGrace - 100*ms)
-			s.wants()
-			s.letRenewed(100 * ms)
-			s.wants(Take)
+			s.takesAfter(regainGrace)
 		}},
 		{"a Take that fails by a renewal that was not seen tells of it", func(t *testing.T) {
 			s := onStage(t, nil, third).reached(of(third))
@@ -520,10 +526,7 @@ func TestMachine(t *testing.T) {
 			s.seen()
 			s.step(vrrp.SetDuty{})
 			s.stood()
-			s.letRenewed(stageTTL - 100*ms)
-			s.wants()
-			s.letRenewed(300 * ms)
-			s.wants(Take)
+			s.takesAfter(stageTTL + takeStep)
 		}},
 		{"a healthy owner stays, however good the others are", func(t *testing.T) {
 			s := onStage(t, func(c *Config) { c.VRRP.Priority = 128 }, second, third).seated()
@@ -689,10 +692,7 @@ func TestMachine(t *testing.T) {
 			s := onStage(t, nil, second).reached(of(second))
 			s.own(Owner{})
 			s.seen()
-			s.letRenewed(stageTTL - 100*ms)
-			s.wants()
-			s.letRenewed(300 * ms)
-			s.wants(Take)
+			s.takesAfter(stageTTL + takeStep)
 		}},
 		{"all keys that were deleted by hand: the same, and the candidacy is written anew", func(t *testing.T) {
 			s := onStage(t, nil, second).reached(of(second))
@@ -814,10 +814,7 @@ func TestMachine(t *testing.T) {
 		{"an owner that the store does not know of is waited for while it is heard, and for as long as its kernel may go on", func(t *testing.T) {
 			s := onStage(t, nil).reached(Owner{})
 			s.hears(third.Addr, 200)
-			s.letRenewed(stageFence + offSlack - 100*ms)
-			s.wants()
-			s.letRenewed(100 * ms)
-			s.wants(Take)
+			s.takesAfter(stageFence + offSlack)
 		}},
 		{"one that is of a lower band is not waited for", func(t *testing.T) {
 			s := onStage(t, nil).reached(Owner{})
