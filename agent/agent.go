@@ -91,8 +91,6 @@ type Agent struct {
 
 	// watched are the VIPs whose claimants matter; read by other goroutines.
 	watched atomic.Pointer[map[netip.Addr]struct{}]
-	// etcd is where leases are asked for; read by other goroutines.
-	etcd atomic.Pointer[config.Etcd]
 	// last is the status that was built last; read when the loop does not
 	// answer.
 	last atomic.Pointer[Status]
@@ -120,7 +118,9 @@ func New(o Options) *Agent {
 	}
 	a.applier = newApplier(o.Edges.onSegments(), a.carrier)
 	a.watch()
-	a.etcd.Store(&o.Config.Etcd)
+	if o.Edges.Leases != nil {
+		o.Edges.Leases.Use(o.Config.Etcd)
+	}
 	a.last.Store(&Status{Schema: Schema, Node: o.Config.Node, Version: o.Version, PID: o.PID, Config: o.Path, VIPs: []VIPStatus{}, Peers: []PeerStatus{}})
 	return a
 }

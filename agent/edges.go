@@ -159,17 +159,19 @@ type FileFollower interface {
 // Leases is where an election by etcd keeps who owns. It is asked by several
 // goroutines.
 type Leases interface {
+	// Use says where etcd is, and what proves who is who: at first, and after a reload.
+	Use(where config.Etcd)
 	// Call carries an order out, within its timeout, and returns what became of it.
-	Call(ctx context.Context, where config.Etcd, g LeaseGroup, o lease.Order) lease.Answer
+	Call(ctx context.Context, g LeaseGroup, o lease.Order) lease.Answer
 	// Watch tells what is kept of a group, at first and after each change, and why
 	// that cannot be learned each time it cannot, until ctx ends.
-	Watch(ctx context.Context, where config.Etcd, g LeaseGroup, seen func(lease.View), trouble func(error))
+	Watch(ctx context.Context, g LeaseGroup, seen func(lease.View), trouble func(error))
 	// Known tells whether Remember was called, before this start too, for the
-	// cluster that where proves itself to.
-	Known(where config.Etcd) (bool, error)
+	// cluster that proves itself where etcd is.
+	Known() (bool, error)
 	// Remember notes that the cluster's etcd was reached, so that it survives a
 	// power-off.
-	Remember(where config.Etcd) error
+	Remember() error
 }
 
 // LeaseGroup names a VIP group in a cluster's etcd.

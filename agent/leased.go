@@ -42,7 +42,7 @@ func (g *group) leaseConfig() lease.Config {
 	known := true
 	if g.agent.edges.Leases != nil {
 		var err error
-		if known, err = g.agent.edges.Leases.Known(g.agent.config.Etcd); err != nil {
+		if known, err = g.agent.edges.Leases.Known(); err != nil {
 			known = true
 			g.log.Warn("whether this node has reached etcd before is not known; it waits for etcd", "error", err)
 		}
@@ -69,7 +69,7 @@ func (g *group) useEtcd() {
 	}
 	id := l.group
 	ends = append(ends, a.spawn(func(ctx context.Context) {
-		a.edges.Leases.Watch(ctx, *a.etcd.Load(), id,
+		a.edges.Leases.Watch(ctx, id,
 			func(v lease.View) { a.Post(ctx, leaseSeen{group: g, view: v}) },
 			func(err error) { a.Post(ctx, leaseUnseen{group: g, err: err}) })
 	}))
@@ -102,7 +102,7 @@ func (g *group) carryOut(ctx context.Context, orders <-chan lease.Order) {
 	for {
 		select {
 		case o := <-orders:
-			a.Post(ctx, leaseAnswered{group: g, answer: a.edges.Leases.Call(ctx, *a.etcd.Load(), id, o)})
+			a.Post(ctx, leaseAnswered{group: g, answer: a.edges.Leases.Call(ctx, id, o)})
 		case <-ctx.Done():
 			return
 		}
@@ -176,7 +176,7 @@ func (g *group) remember() {
 	a := g.agent
 	g.log.Info("etcd was reached; it elects from now on, after a restart too")
 	a.spawn(func(context.Context) {
-		if err := a.edges.Leases.Remember(*a.etcd.Load()); err != nil {
+		if err := a.edges.Leases.Remember(); err != nil {
 			g.log.Error("after a restart without etcd, VRRP will elect on this node as before its first contact with etcd", "error", err)
 		}
 	})
@@ -279,7 +279,7 @@ func (a *Agent) leaveEtcd(ctx context.Context) {
 		if !wanted {
 			continue
 		}
-		all.Go(func() { a.edges.Leases.Call(ctx, *a.etcd.Load(), g.leased.group, o) })
+		all.Go(func() { a.edges.Leases.Call(ctx, g.leased.group, o) })
 	}
 	all.Wait()
 }

@@ -29,9 +29,12 @@ type etcdWay struct {
 	unknown error
 }
 
+// Use implements Leases.
+func (w *etcdWay) Use(config.Etcd) {}
+
 // Call implements Leases. A frozen process neither asks nor learns the answer, a
 // killed one does not ask.
-func (w *etcdWay) Call(ctx context.Context, _ config.Etcd, _ LeaseGroup, o lease.Order) lease.Answer {
+func (w *etcdWay) Call(ctx context.Context, _ LeaseGroup, o lease.Order) lease.Answer {
 	p := w.node.process
 	if p.gone() {
 		return lease.Answer{Kind: o.Kind, Number: o.Number, Err: errKilled}
@@ -42,20 +45,20 @@ func (w *etcdWay) Call(ctx context.Context, _ config.Etcd, _ LeaseGroup, o lease
 }
 
 // Watch implements Leases.
-func (w *etcdWay) Watch(ctx context.Context, _ config.Etcd, _ LeaseGroup, seen func(lease.View), trouble func(error)) {
+func (w *etcdWay) Watch(ctx context.Context, _ LeaseGroup, seen func(lease.View), trouble func(error)) {
 	p := w.node.process
 	w.Client.Watch(ctx, func(v lease.View) { p.pass(); seen(v) }, trouble)
 }
 
 // Known implements Leases.
-func (w *etcdWay) Known(config.Etcd) (bool, error) {
+func (w *etcdWay) Known() (bool, error) {
 	w.node.lan.mu.Lock()
 	defer w.node.lan.mu.Unlock()
 	return w.known, w.unknown
 }
 
 // Remember implements Leases.
-func (w *etcdWay) Remember(config.Etcd) error {
+func (w *etcdWay) Remember() error {
 	w.node.lan.mu.Lock()
 	defer w.node.lan.mu.Unlock()
 	w.known = true

@@ -56,7 +56,9 @@ func (a *Agent) reconfigure(now time.Time, next *config.Config) {
 	keyed := a.config.AuthKeyFile != next.AuthKeyFile || a.config.Cluster != next.Cluster
 	a.config, a.drained = next, renamed(a.drained, diff)
 	a.watch()
-	a.etcd.Store(&next.Etcd)
+	if a.edges.Leases != nil {
+		a.edges.Leases.Use(next.Etcd)
+	}
 	a.reviseMembers()
 	a.reviseHello(now, keyed)
 	for _, name := range diff.Removed {

@@ -23,33 +23,42 @@ import (
 type leases struct {
 	notes lasting.Directory
 
-	mu     sync.Mutex
-	where  config.Etcd
-	client *etcd.Client
-	store  *etcd.Leases
+	mu sync.Mutex
+	// where etcd is, and of: where it was when the client was opened.
+	where, of config.Etcd
+	client    *etcd.Client
+	store     *etcd.Leases
 }
 
-// open returns the leases at a place.
-func (l *leases) open(where config.Etcd) (*etcd.Leases, error) {
+func (l *leases) Use(where config.Etcd) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	same := slices.Equal(where.Endpoints, l.where.Endpoints) && where.CAFile == l.where.CAFile &&
-		where.CertFile == l.where.CertFile && where.KeyFile == l.where.KeyFile
-	if l.client != nil && same {
+	l.where = where
+}
+
+// open returns the leases where etcd is now.
+func (l *leases) open() (*etcd.Leases, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.client != nil && sameEtcd(l.where, l.of) {
 		return l.store, nil
 	}
-	client, err := etcd.Open(etcdConfig(where))
+	client, err := etcd.Open(etcdConfig(l.where))
 	if err != nil {
 		return nil, err
 	}
 	former := l.client
-	l.where, l.client = where, client
+	l.of, l.client = l.where, client
 	if former == nil {
 		l.store = etcd.NewLeases(client)
 		return l.store, nil
 	}
 	l.store.Use(client)
 	return l.store, former.Close()
+}
+
+func sameEtcd(x, y config.Etcd) bool {
+	return slices.Equal(x.Endpoints, y.Endpoints) && x.CAFile == y.CAFile && x.CertFile == y.CertFile && x.KeyFile == y.KeyFile
 }
 
 func (l *leases) Close() error {
@@ -61,17 +70,17 @@ func (l *leases) Close() error {
 	return l.client.Close()
 }
 
-func (l *leases) Call(ctx context.Context, where config.Etcd, g agent.LeaseGroup, o lease.Order) lease.Answer {
-	store, err := l.open(where)
+func (l *leases) Call(ctx context.Context, g agent.LeaseGroup, o lease.Order) lease.Answer {
+	store, err := l.open()
 	if err != nil {
 		return lease.Answer{Kind: o.Kind, Number: o.Number, Err: err}
 	}
 	return store.Call(ctx, etcd.Group(g), o)
 }
 
-func (l *leases) Watch(ctx context.Context, where config.Etcd, g agent.LeaseGroup, seen func(lease.View), trouble func(error)) {
+func (l *leases) Watch(ctx context.Context, g agent.LeaseGroup, seen func(lease.View), trouble func(error)) {
 	for {
-		store, err := l.open(where)
+		store, err := l.open()
 		if err == nil {
 			store.Watch(ctx, etcd.Group(g), seen, trouble)
 			return
@@ -93,20 +102,20 @@ const reopenPause = time.Second
 // the note is about the cluster that this node is in, or about none.
 const etcdNote = "etcd-reached"
 
-func (l *leases) Known(where config.Etcd) (bool, error) {
+func (l *leases) Known() (bool, error) {
 	note, err := l.notes.Load(etcdNote)
 	if note == nil || err != nil {
 		return false, err
 	}
-	digest, err := authority(where)
+	digest, err := l.authority()
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	return err == nil && string(note) == digest, err
 }
 
-func (l *leases) Remember(where config.Etcd) error {
-	digest, err := authority(where)
+func (l *leases) Remember() error {
+	digest, err := l.authority()
 	if err != nil {
 		return err
 	}
@@ -114,11 +123,14 @@ func (l *leases) Remember(where config.Etcd) error {
 }
 
 // authority is a digest of what etcd proves itself with.
-func authority(where config.Etcd) (string, error) {
+func (l *leases) authority() (string, error) {
+	l.mu.Lock()
+	file := l.where.CAFile
+	l.mu.Unlock()
 	var content []byte
-	if where.CAFile != "" {
+	if file != "" {
 		var err error
-		if content, err = os.ReadFile(where.CAFile); err != nil {
+		if content, err = os.ReadFile(file); err != nil {
 			return "", err
 		}
 	}

@@ -61,13 +61,13 @@ func (e *electorate) awaitAnswer(w *wire.Watcher, what string, wanted func(by []
 }
 
 // slow delays what daemons and etcd say to each other, in each direction.
-func (e *electorate) slow(d time.Duration) (mend func() error) {
-	for _, r := range e.relays {
-		r.Delay(d)
+func (e *electorate) slow(d time.Duration, on ...*lab.Host) (mend func() error) {
+	for _, h := range on {
+		e.relays[h].Delay(d)
 	}
 	return func() error {
-		for _, r := range e.relays {
-			r.Delay(0)
+		for _, h := range on {
+			e.relays[h].Delay(0)
 		}
 		return nil
 	}
@@ -142,10 +142,16 @@ func TestNeverTwoAnswer(t *testing.T) {
 			return func() error { return e.etcd.Run(e.ctx, e.Hosts...) }, err
 		}, ends},
 		{"etcd is slow: nothing moves", func(e *electorate, _ *lab.Host) (func() error, error) {
-			return e.slow(150 * time.Millisecond), nil
+			return e.slow(150*time.Millisecond, e.Hosts...), nil
 		}, stays},
+		{"etcd is slow for the owner alone: nothing moves", func(e *electorate, owner *lab.Host) (func() error, error) {
+			return e.slow(400*time.Millisecond, owner), nil
+		}, stays},
+		{"etcd hears the owner, whose daemon learns no answer in time: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
+			return e.slow(time.Second, owner), nil
+		}, moves},
 		{"etcd is too slow to be asked: nobody holds the VIP", func(e *electorate, _ *lab.Host) (func() error, error) {
-			return e.slow(time.Second), nil
+			return e.slow(time.Second, e.Hosts...), nil
 		}, ends},
 	} {
 		t.Run(row.name, func(t *testing.T) {
