@@ -157,6 +157,34 @@ func TestAnEmptyNodeHasNoInventedSeries(t *testing.T) {
 	}
 }
 
+// Behind routers there is nobody to pass packets on to: that is no fault of the node.
+func TestHandoverIsSupportedByWhatCouldBeCarried(t *testing.T) {
+	carried := agent.VIPStatus{Name: "carried", Announce: "l2", Handover: agent.HandoverStatus{Supported: true}}
+	ended := agent.VIPStatus{Name: "ended", Announce: "l2"}
+	routed, local := agent.VIPStatus{Name: "routed", Announce: "bgp"}, agent.VIPStatus{Name: "local", Announce: "local"}
+	rows := []struct {
+		name string
+		vips []agent.VIPStatus
+		want int
+	}{
+		{"a VIP on its segment whose connections are carried: 1", []agent.VIPStatus{carried}, 1},
+		{"a VIP on its segment whose connections end: 0", []agent.VIPStatus{carried, ended}, 0},
+		{"VIPs behind routers do not count", []agent.VIPStatus{routed, local, carried}, 1},
+		{"only VIPs behind routers: 1", []agent.VIPStatus{routed, local}, 1},
+		{"behind routers, and one on its segment whose connections end: 0", []agent.VIPStatus{routed, ended}, 0},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			c := NewCollector(&node{status: agent.Status{VIPs: row.vips}})
+			f := c.handoverSupported
+			want := fmt.Sprintf("# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n%[1]s %[3]v\n", f.name, f.help, row.want)
+			if err := testutil.CollectAndCompare(c, strings.NewReader(want), f.name); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestRegistryIsLintedAndHasRuntimeMetrics(t *testing.T) {
 	problems, err := testutil.CollectAndLint(NewCollector(busyNode()))
 	if err != nil {
