@@ -17,8 +17,8 @@ import (
 
 func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
 
-// routed are VIPs that routers are told of: as well as can be, not yet so, and not
-// for long.
+// routed are VIPs that routers are told of: as well as can be, not yet so, not for
+// long, and by an elected owner.
 func routed() agent.Status {
 	s := owner()
 	good := s.VIPs[0]
@@ -28,7 +28,10 @@ func routed() agent.Status {
 	early, leaving := good, good
 	early.Name, early.AnnouncedAs, early.HealthyAt = "early", "unhealthy", noon().Add(12*time.Second)
 	leaving.Name, leaving.AnnouncedAs = "leaving", "leaving"
-	s.VIPs = []agent.VIPStatus{good, early, leaving}
+	elected := good
+	elected.Name, elected.Reason, elected.DuplicateOwner = "elected", election.OwnerSilent, true
+	elected.Election = agent.ElectionStatus{Type: "vrrp", Interface: "eth0", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy", LastAdvertAgeSeconds: 0.05}
+	s.VIPs = []agent.VIPStatus{good, early, leaving, elected}
 	return s
 }
 
@@ -39,7 +42,7 @@ func leased() agent.Status {
 	mine.Name, mine.Reason, mine.Detail = "here", election.LeaseFree, "nobody held the lease"
 	mine.Election.Type, mine.Election.Priority, mine.Election.OwnerPriority = "etcd", 255, 255
 	other, early, lost := mine, mine, mine
-	mine.Election.Lease = &agent.LeaseStatus{Held: true, RemainingSeconds: 4.2, TTLSeconds: 5, Holder: "cp1", Term: 7}
+	mine.Election.Lease = &agent.LeaseStatus{Held: true, RemainingSeconds: 4.2, TTLSeconds: 5, Holder: "cp1", Term: 7, Candidates: []agent.LeaseCandidate{{Node: "cp1", Band: "healthy"}, {Node: "cp2", Band: "unhealthy"}}}
 	other.Name, other.State, other.Owner = "elsewhere", agent.StateBackup, "192.0.2.12"
 	other.Election.Lease = &agent.LeaseStatus{TTLSeconds: 5, Holder: "cp2", Term: 3}
 	early.Name, early.Reason, early.Detail = "not-yet", election.NobodyHeard, ""
@@ -63,7 +66,7 @@ func owner() agent.Status {
 			}},
 			Certificate: &agent.CertificateStatus{NotAfter: noon().AddDate(1, 0, 0), CoversVIP: true},
 			Election: agent.ElectionStatus{
-				Type: "vrrp", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy", LastAdvertAgeSeconds: 0.05,
+				Type: "vrrp", Interface: "eth0", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy", LastAdvertAgeSeconds: 0.05,
 			},
 			Handover: agent.HandoverStatus{Supported: true, ForwardingTo: []string{"cp2"}, Connections: 12},
 		}},
