@@ -68,6 +68,7 @@ type Collector struct {
 	priority       *family
 	leaseHeld      *family
 	leaseExpiry    *family
+	leaseEtcdUp    *family
 	peerUp         *family
 	peerInfo       *family
 	peerHears      *family
@@ -150,6 +151,7 @@ func (c *Collector) declareLease() {
 	fs := &c.families
 	c.leaseHeld = fs.declare(gauge, "vipd_lease_held", "1 while this node has the VIP's lease in etcd, else 0. Only with election: etcd.", "vip")
 	c.leaseExpiry = fs.declare(gauge, "vipd_lease_expiry_timestamp_seconds", "When this node gives the VIP up if etcd does not confirm the lease again, in Unix seconds. Only while it has the lease.", "vip")
+	c.leaseEtcdUp = fs.declare(gauge, "vipd_lease_etcd_up", "1 if etcd answered this node's last question about the VIP's lease, else 0; vipd status tells why not. Only with election: etcd.", "vip")
 }
 
 func (c *Collector) declarePeers() {
@@ -282,6 +284,7 @@ func (c *Collector) collectLease(ch chan<- prometheus.Metric, v *agent.VIPStatus
 		return
 	}
 	c.leaseHeld.sendTruth(ch, l.Held, v.Name)
+	c.leaseEtcdUp.sendTruth(ch, l.Error == "", v.Name)
 	if l.Held {
 		c.leaseExpiry.sendTime(ch, now.Add(time.Duration(l.RemainingSeconds*float64(time.Second))), v.Name)
 	}

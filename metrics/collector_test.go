@@ -176,13 +176,33 @@ func TestHandoverIsSupportedByWhatCouldBeCarried(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			c := NewCollector(&node{status: agent.Status{VIPs: row.vips}})
-			f := c.handoverSupported
-			want := fmt.Sprintf("# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n%[1]s %[3]v\n", f.name, f.help, row.want)
-			if err := testutil.CollectAndCompare(c, strings.NewReader(want), f.name); err != nil {
-				t.Error(err)
-			}
+			shows(t, c, c.handoverSupported, fmt.Sprintf("vipd_handover_supported %d", row.want))
 		})
 	}
+}
+
+// shows looks whether a gauge has these series, and no others.
+func shows(t *testing.T, c *Collector, f *family, series ...string) {
+	t.Helper()
+	want := fmt.Sprintf("# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n%[3]s\n", f.name, f.help, strings.Join(series, "\n"))
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), f.name); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLeasesAreShownWhereEtcdElects(t *testing.T) {
+	lease := func(name string, l *agent.LeaseStatus) agent.VIPStatus {
+		return agent.VIPStatus{Name: name, Election: agent.ElectionStatus{Lease: l}}
+	}
+	c := NewCollector(&node{status: agent.Status{Time: time.Unix(1000, 0), VIPs: []agent.VIPStatus{
+		lease("by-vrrp", nil),
+		lease("here", &agent.LeaseStatus{Held: true, RemainingSeconds: 4.5}),
+		lease("elsewhere", &agent.LeaseStatus{Holder: "cp2"}),
+		lease("unanswered", &agent.LeaseStatus{Holder: "cp2", Error: "no answer"}),
+	}}})
+	shows(t, c, c.leaseHeld, `vipd_lease_held{vip="here"} 1`, `vipd_lease_held{vip="elsewhere"} 0`, `vipd_lease_held{vip="unanswered"} 0`)
+	shows(t, c, c.leaseExpiry, `vipd_lease_expiry_timestamp_seconds{vip="here"} 1004.5`)
+	shows(t, c, c.leaseEtcdUp, `vipd_lease_etcd_up{vip="here"} 1`, `vipd_lease_etcd_up{vip="elsewhere"} 1`, `vipd_lease_etcd_up{vip="unanswered"} 0`)
 }
 
 func TestRegistryIsLintedAndHasRuntimeMetrics(t *testing.T) {
