@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/bgp"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control/controltest"
 	"github.com/vipd/vipd/election"
@@ -50,6 +51,45 @@ func leased() agent.Status {
 	lost.Name, lost.State, lost.Owner, lost.Reason, lost.Detail = "not-now", agent.StateBackup, "", election.LeaseLost, "the lease was not confirmed for 4.75s: no answer"
 	lost.Election.Lease = &agent.LeaseStatus{TTLSeconds: 5, Term: 3, Error: "no answer"}
 	s.VIPs = []agent.VIPStatus{mine, other, early, lost}
+	return s
+}
+
+// sample is the cluster that docs/commands.md shows: one of its API servers is dead.
+func sample() agent.Status {
+	s := owner()
+	s.Hello = agent.HelloStatus{Enabled: true, Authenticated: true}
+	s.VIPs[0].Handover.ForwardingTo = nil
+	backup := agent.PeerVIPStatus{Name: "apiserver", Address: netip.MustParseAddr("192.0.2.12"), State: "backup", Band: "healthy", Priority: 200, Healthy: true, APIServer: "alive"}
+	sick := backup
+	sick.Address, sick.Healthy, sick.Band, sick.Priority, sick.APIServer = netip.MustParseAddr("192.0.2.13"), false, "unhealthy", 100, "dead"
+	s.Peers = []agent.PeerStatus{
+		{Node: "cp2", Version: "v0.1.0", Condition: "alive", Hears: true, LastHelloAgeSeconds: 0.4, VIPs: []agent.PeerVIPStatus{backup}},
+		{Node: "cp3", Version: "v0.1.0", Condition: "alive", Hears: true, LastHelloAgeSeconds: 0.12, VIPs: []agent.PeerVIPStatus{sick}},
+	}
+	return s
+}
+
+// sampleRouted is what docs/commands.md shows of etcd and of routers.
+func sampleRouted() agent.Status {
+	s := sample()
+	byLease := s.VIPs[0]
+	byLease.Reason, byLease.Detail = election.LeaseFree, "nobody held the lease"
+	byLease.Election.Type, byLease.Election.Priority = "etcd", 255
+	byLease.Election.Lease = &agent.LeaseStatus{Held: true, RemainingSeconds: 4.2, TTLSeconds: 5, Holder: "cp1", Term: 7, Candidates: []agent.LeaseCandidate{
+		{Node: "cp1", Band: "healthy"}, {Node: "cp2", Band: "healthy"}, {Node: "cp3", Band: "unhealthy"},
+	}}
+	byLease.Election.Peers = agent.ListedPeers{From: []string{"etcd"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.12"), netip.MustParseAddr("192.0.2.13")}}
+	everywhere := s.VIPs[0]
+	everywhere.Name, everywhere.Addresses = "routed", []netip.Addr{netip.MustParseAddr("198.51.100.10")}
+	everywhere.Interface, everywhere.Announce, everywhere.Reason, everywhere.Detail = "lo", "bgp", election.EveryNode, ""
+	everywhere.Election, everywhere.AnnouncedAs = agent.ElectionStatus{Type: "none", Band: "healthy"}, "healthy"
+	everywhere.Handover = agent.HandoverStatus{Reason: "the VIP is not announced on its segment"}
+	s.VIPs = []agent.VIPStatus{byLease, everywhere}
+	s.Peers, s.Hello = nil, agent.HelloStatus{}
+	s.BGP.Neighbors = []agent.NeighborStatus{
+		{Address: netip.MustParseAddr("192.0.2.1"), ASN: 64500, State: bgp.Established, Since: noon().Add(-3 * time.Hour), BFD: bgp.BFDUp, Announced: []netip.Prefix{netip.MustParsePrefix("198.51.100.10/32")}},
+		{Address: netip.MustParseAddr("192.0.2.2"), ASN: 64500, State: bgp.Active, Since: noon().Add(-10 * time.Second), BFD: bgp.BFDDown, Error: "dial tcp 192.0.2.2:179: i/o timeout"},
+	}
 	return s
 }
 
