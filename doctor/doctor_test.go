@@ -88,6 +88,16 @@ func segment(f *Facts) *Segment        { return &f.Groups[0].Segment.Value }
 func link(f *Facts) *Link              { return &f.Links.Value[1] }
 func status(f *Facts) *agent.VIPStatus { return &f.Status.Value.VIPs[0] }
 
+// watch has two routers watched by BFD, from an address; empty: as the kernel chooses.
+func watch(f *Facts, local string) {
+	for _, router := range []string{"192.0.2.1", "192.0.2.2"} {
+		f.Config.BGP.Neighbors = append(f.Config.BGP.Neighbors, config.Neighbor{Address: addr(router), BFD: config.BFD{Enabled: true}})
+	}
+	if local != "" {
+		f.Config.BGP.LocalAddress = addr(local)
+	}
+}
+
 func announce(f *Facts, how config.Announce) { f.Groups[0].Announce = how }
 
 func answered(f *Facts, o counter.Outcome) {
@@ -315,9 +325,17 @@ func rows() []row {
 			f.Sockets = Known([]Socket{{UDP: true, Local: addrPort("[::]:9651"), Program: Program{"socat", 5}}})
 		}, PortTaken, Error, "hello.port"},
 		{"a BFD daemon has the port", func(f *Facts) {
-			f.Config.BGP.Neighbors = []config.Neighbor{{Address: addr("192.0.2.1"), BFD: config.BFD{Enabled: true}}}
+			watch(f, "")
 			f.Sockets = Known([]Socket{{UDP: true, Local: addrPort("0.0.0.0:3784"), Program: Program{"bfdd", 5}}})
 		}, PortTaken, Error, "bgp.neighbors[].bfd"},
+		{"a BFD daemon has the port on all addresses, and sessions have one of their own", func(f *Facts) {
+			watch(f, "192.0.2.12")
+			f.Sockets = Known([]Socket{{UDP: true, Local: addrPort("0.0.0.0:3784"), Program: Program{"bfdd", 5}}})
+		}, PortTaken, Error, "bgp.neighbors[].bfd"},
+		{"a BFD daemon has the port on another address than the sessions'", func(f *Facts) {
+			watch(f, "192.0.2.12")
+			f.Sockets = Known([]Socket{{UDP: true, Local: addrPort("192.0.2.11:3784"), Program: Program{"bird", 5}}})
+		}, "", "", ""},
 
 		{"BIRD speaks BGP too", func(f *Facts) { announce(f, config.AnnounceBGP); f.Speakers = Known([]Program{{"bird", 4}}) }, BGPSpeakerBeside, Warning, "BGP"},
 		{"no daemon announces what is left to one", func(f *Facts) { announce(f, config.AnnounceLocal) }, RoutingMissing, Warning, "BGP"},
