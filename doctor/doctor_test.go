@@ -98,6 +98,14 @@ func watch(f *Facts, local string) {
 	}
 }
 
+// peered has established sessions, with what else is said of them.
+func peered(f *Facts, sessions ...agent.NeighborStatus) {
+	for i, n := range sessions {
+		n.Address, n.State = netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i)}), bgp.Established
+		f.Status.Value.BGP.Neighbors = append(f.Status.Value.BGP.Neighbors, n)
+	}
+}
+
 func announce(f *Facts, how config.Announce) { f.Groups[0].Announce = how }
 
 func answered(f *Facts, o counter.Outcome) {
@@ -342,6 +350,15 @@ func rows() []row {
 		{"a session is down", func(f *Facts) {
 			f.Status.Value.BGP.Neighbors = []agent.NeighborStatus{{Address: addr("192.0.2.1"), State: bgp.Idle}}
 		}, BGPSessionDown, Warning, "192.0.2.1"},
+		{"a router does not take IPv6", func(f *Facts) {
+			peered(f, agent.NeighborStatus{Error: "the router did not agree to IPv6 unicast"})
+		}, BGPSessionFault, Warning, "192.0.2.1"},
+		{"a router has no BFD", func(f *Facts) { peered(f, agent.NeighborStatus{BFD: bgp.BFDDown}) }, BFDSessionDown, Warning, "192.0.2.1"},
+		{"sessions are well, with BFD and without", func(f *Facts) {
+			peered(f, agent.NeighborStatus{BFD: bgp.BFDUp}, agent.NeighborStatus{})
+		}, "", "", ""},
+		{"the speaker dies again and again", func(f *Facts) { f.Status.Value.BGP.Restarts = 2 }, SpeakerDies, Warning, "BGP"},
+		{"somebody ended the speaker once", func(f *Facts) { f.Status.Value.BGP.Restarts = 1 }, "", "", ""},
 	}
 }
 
