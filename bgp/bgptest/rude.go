@@ -18,7 +18,7 @@ func Refuse(t testing.TB, answer []byte) *Router {
 func Notification(code, subcode byte, text string) []byte {
 	body := []byte{code, subcode}
 	if text != "" {
-		body = append(append(body, byte(len(text))), text...) //nolint:gosec // short
+		body = append(append(body, byte(len(text))), text...)
 	}
 	return message(notification, body...)
 }

@@ -42,6 +42,7 @@ func TestStateTellsWhyASessionWasLost(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			l := bgptest.Listen(t, bgptest.IPv4())
 			s := reachedAs(t, l, func(n *bgp.Neighbor) { n.HoldTime = 3 * time.Second })
 			defer closed(t, s)
@@ -80,6 +81,7 @@ func TestStateTellsWhyThereWasNeverASession(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			n := bgp.Neighbor{
 				Address: netip.MustParseAddr("127.0.0.1"), Port: row.router(t).Address().Port(), ASN: row.asn, HoldTime: 9 * time.Second,
 			}
