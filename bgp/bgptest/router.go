@@ -121,13 +121,13 @@ func (r *Router) speak(conn net.Conn) {
 		if _, err := io.ReadFull(conn, body); err != nil {
 			return
 		}
+		if r.stranger {
+			_, _ = conn.Write(r.answer) // a test waits for what comes of it
+			return
+		}
 		switch header[18] {
 		case open:
 			r.Opens <- body
-			if r.stranger {
-				_, _ = conn.Write(r.answer) // a test waits for what comes of it
-				return
-			}
 		case update:
 			r.Updates <- body
 		case notification:
