@@ -69,6 +69,9 @@ type Agent struct {
 	announcing announcing
 	drains     []*drain
 	shutdown   *shutdown
+	// stopEnds is the end of a stop's budget; nil: there is no stop. It is read by
+	// other goroutines.
+	stopEnds atomic.Pointer[time.Time]
 	// abilities are the kernel's for open connections; rulesError is what it
 	// refused last, and renewAt when it has to hear again of what it keeps up.
 	abilities  Abilities

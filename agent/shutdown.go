@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -18,8 +19,9 @@ const stopWaitMin = 500 * time.Millisecond
 // fence: whoever starts next, here or elsewhere, finds it.
 type shutdown struct {
 	steps []stopStep
-	// endsAt is the end of the budget, seenAt when balancers have seen that this
-	// node stops; zero: they need not.
+	// endsAt is the end of the budget, but for what the speaker needs to part from
+	// routers; seenAt is when balancers have seen that this node stops; zero: they
+	// need not.
 	endsAt, seenAt time.Time
 }
 
@@ -48,6 +50,11 @@ func (a *Agent) beginShutdown(now time.Time) {
 	}
 	a.drains = nil
 	budget := a.config.Drain.ShutdownTimeout
+	ends := now.Add(budget)
+	a.stopEnds.Store(&ends)
+	if len(a.announcing.said.Neighbors) > 0 {
+		budget -= a.config.Drain.Parting()
+	}
 	s := &shutdown{endsAt: now.Add(budget), seenAt: seenAt}
 	for _, g := range a.departing {
 		s.steps = append(s.steps, stopStep{group: g})
@@ -71,6 +78,15 @@ func (a *Agent) beginShutdown(now time.Time) {
 		g.withdraw(now, election.Shutdown)
 	}
 	a.shutdown = s
+}
+
+// TimeLeft is what is left of the budget of a stop, drain.shutdown_timeout; there is
+// all the time in the world before one.
+func (a *Agent) TimeLeft() time.Duration {
+	if ends := a.stopEnds.Load(); ends != nil {
+		return max(0, time.Until(*ends))
+	}
+	return math.MaxInt64
 }
 
 // deadline is when the shutdown has to be looked at.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,6 +121,20 @@ vips:
 		if took := time.Since(began); took != 3*time.Second {
 			t.Errorf("took %v, want the budget of 3s", took)
 		}
+	})
+	t.Run("with sessions with routers, which are ended within it", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *lan) {
+			beside := strings.Replace(slow, "vips:", "bgp: {asn: 64512, neighbors: [{address: 192.0.2.1, asn: 64500}]}\nvips:\n  - {name: routed, addresses: [198.51.100.10], announce: bgp, election: none}", 1)
+			a, _ := l.routedNode(beside)
+			a.start()
+			a.awaitSeated()
+			await(t, "the owner of ingress", func() bool { return a.status("ingress").State == StateOwner })
+			began := time.Now()
+			a.terminate()
+			if took, left := time.Since(began), a.process.agent.TimeLeft(); took != 2250*time.Millisecond || left != 750*time.Millisecond {
+				t.Errorf("took %v, and %v are left of 3s; want 750ms", took, left)
+			}
+		})
 	})
 	t.Run("a kernel that does not answer", func(t *testing.T) {
 		bubble(t, func(t *testing.T, l *lan) {

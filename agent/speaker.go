@@ -39,10 +39,9 @@ type announcing struct {
 	generation uint64
 	// stale: something other than a group's grade changed since.
 	stale bool
-	// phrases are how routes are told, former the neighbours that the
-	// configuration has no more.
+	// phrases are how routes are told.
 	phrases phrases
-	former  []bgp.Neighbor
+	succession
 	// routerID is what is used where none is configured.
 	routerID netip.Addr
 
@@ -68,7 +67,7 @@ func (a *Agent) sayRoutes(now time.Time) {
 	if a.edges.Speaker == nil {
 		return
 	}
-	changed := b.stale
+	changed := a.leaveFormer(now) || b.stale
 	for _, g := range a.groups {
 		changed = g.speaks(now) || changed
 	}
@@ -125,7 +124,7 @@ func (a *Agent) wantedRoutes() bgp.Wanted {
 	for _, n := range c.Neighbors {
 		w.Neighbors = append(w.Neighbors, neighborOf(n, c))
 	}
-	if !lingering {
+	if !lingering && !b.waits() {
 		b.former = nil
 	}
 	if len(b.former) > 0 {
@@ -253,6 +252,7 @@ func (a *Agent) speakerChanged(now time.Time, ev SpeakerChanged) {
 		a.tellNeighbor(w, was, is)
 	}
 	b.state = ev
+	b.arrive(now, ev.Report, a.config.BGP.Leaving.Wait)
 	b.lateness.note(now, ev.Report.Lateness)
 }
 
@@ -281,7 +281,8 @@ func (a *Agent) tellNeighbor(n bgp.Neighbor, was, is bgp.NeighborReport) {
 
 // reviseRoutes brings announcements in line with a new configuration. Files are
 // read anew. Neighbours that it has no more are kept for as long as routes depart:
-// they are to hear first that these are worse.
+// they are to hear first that these are worse; and until those that are new are
+// there.
 func (a *Agent) reviseRoutes(now time.Time) {
 	b := &a.announcing
 	b.generation++
@@ -290,7 +291,5 @@ func (a *Agent) reviseRoutes(now time.Time) {
 	for _, g := range a.groups {
 		g.route.configure(now, a.config.BGP)
 	}
-	b.former = slices.DeleteFunc(slices.Clone(b.said.Neighbors), func(n bgp.Neighbor) bool {
-		return slices.ContainsFunc(a.config.BGP.Neighbors, func(c config.Neighbor) bool { return c.Address == n.Address })
-	})
+	b.succeed(now, b.said, a.config.BGP)
 }

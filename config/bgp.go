@@ -407,8 +407,9 @@ func (c *Config) announces() bool {
 
 func bgpWarnings(c *Config) []string {
 	var all []string
-	if b := c.Drain.ShutdownTimeout; c.announces() && 2*c.BGP.Leaving.Wait > b {
-		all = append(all, fmt.Sprintf("bgp.leaving.wait: twice %s does not fit into drain.shutdown_timeout, %s: a stop ends before its last packets have arrived", formatDuration(c.BGP.Leaving.Wait), formatDuration(b)))
+	if d := c.Drain; c.announces() && 2*c.BGP.Leaving.Wait > d.ShutdownTimeout-d.Parting() {
+		all = append(all, fmt.Sprintf("bgp.leaving.wait: twice %s, and %s for the end of sessions, do not fit into drain.shutdown_timeout, %s: a stop ends before its last packets have arrived",
+			formatDuration(c.BGP.Leaving.Wait), formatDuration(d.Parting()), formatDuration(d.ShutdownTimeout)))
 	}
 	for _, worse := range []struct {
 		key string

@@ -130,8 +130,8 @@ func TestWarnsOfBGP(t *testing.T) {
 		{"graceful restart without", neighbor(", graceful_restart: 20s"), nil},
 		{"a metric that is better when the node is not", routed(", med: 1001, leaving: {med: 1001}"), []string{"bgp.unhealthy.med: 1000 is below bgp.med, 1001; where routers compare it, the worse node is preferred"}},
 		{"local preference is enough within an AS", "vips: [{addresses: [198.51.100.10], announce: bgp, election: none}]\nbgp: {asn: 1, neighbors: [{address: 192.0.2.1, asn: 1}], unhealthy: {prepend: 0, med: 100, graceful_shutdown: false}}", nil},
-		{"a stop has no time for routers", routed(", leaving: {wait: 2100ms}"), []string{"bgp.leaving.wait: twice 2.1s does not fit into drain.shutdown_timeout, 4s: a stop ends before its last packets have arrived"}},
-		{"a stop has just enough", routed(", leaving: {wait: 2s}"), nil},
+		{"a stop has no time for routers", routed(", leaving: {wait: 1600ms}"), []string{"bgp.leaving.wait: twice 1.6s, and 1s for the end of sessions, do not fit into drain.shutdown_timeout, 4s: a stop ends before its last packets have arrived"}},
+		{"a stop has just enough", routed(", leaving: {wait: 1500ms}"), nil},
 		{"and needs none where nothing is announced", "vips: [{addresses: [198.51.100.10], announce: local}]\nbgp: {leaving: {wait: 50s}}", nil},
 	}
 	for _, row := range rows {

@@ -229,6 +229,13 @@ type Drain struct {
 	ShutdownTimeout time.Duration
 }
 
+// longestParting bounds Parting: routers need no more.
+const longestParting = 1500 * time.Millisecond
+
+// Parting is the last part of ShutdownTimeout where there are BGP sessions. It is
+// for their end: VIPs are handed over before it.
+func (d Drain) Parting() time.Duration { return min(longestParting, d.ShutdownTimeout/4) }
+
 // Metrics configures the Prometheus listener.
 type Metrics struct {
 	// Listen is host:port; empty: no listener.

@@ -88,6 +88,24 @@ func segment(f *Facts) *Segment        { return &f.Groups[0].Segment.Value }
 func link(f *Facts) *Link              { return &f.Links.Value[1] }
 func status(f *Facts) *agent.VIPStatus { return &f.Status.Value.VIPs[0] }
 
+// watch has two routers watched by BFD, from an address; empty: as the kernel chooses.
+func watch(f *Facts, local string) {
+	for _, router := range []string{"192.0.2.1", "192.0.2.2"} {
+		f.Config.BGP.Neighbors = append(f.Config.BGP.Neighbors, config.Neighbor{Address: addr(router), BFD: config.BFD{Enabled: true}})
+	}
+	if local != "" {
+		f.Config.BGP.LocalAddress = addr(local)
+	}
+}
+
+// peered has established sessions, with what else is said of them.
+func peered(f *Facts, sessions ...agent.NeighborStatus) {
+	for i, n := range sessions {
+		n.Address, n.State = netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i)}), bgp.Established
+		f.Status.Value.BGP.Neighbors = append(f.Status.Value.BGP.Neighbors, n)
+	}
+}
+
 func announce(f *Facts, how config.Announce) { f.Groups[0].Announce = how }
 
 func answered(f *Facts, o counter.Outcome) {
@@ -315,15 +333,32 @@ func rows() []row {
 			f.Sockets = Known([]Socket{{UDP: true, Local: addrPort("[::]:9651"), Program: Program{"socat", 5}}})
 		}, PortTaken, Error, "hello.port"},
 		{"a BFD daemon has the port", func(f *Facts) {
-			f.Config.BGP.Neighbors = []config.Neighbor{{Address: addr("192.0.2.1"), BFD: config.BFD{Enabled: true}}}
+			watch(f, "")
 			f.Sockets = Known([]Socket{{UDP: true, Local: addrPort("0.0.0.0:3784"), Program: Program{"bfdd", 5}}})
 		}, PortTaken, Error, "bgp.neighbors[].bfd"},
+		{"a BFD daemon has the port on all addresses, and sessions have one of their own", func(f *Facts) {
+			watch(f, "192.0.2.12")
+			f.Sockets = Known([]Socket{{UDP: true, Local: addrPort("0.0.0.0:3784"), Program: Program{"bfdd", 5}}})
+		}, PortTaken, Error, "bgp.neighbors[].bfd"},
+		{"a BFD daemon has the port on another address than the sessions'", func(f *Facts) {
+			watch(f, "192.0.2.12")
+			f.Sockets = Known([]Socket{{UDP: true, Local: addrPort("192.0.2.11:3784"), Program: Program{"bird", 5}}})
+		}, "", "", ""},
 
 		{"BIRD speaks BGP too", func(f *Facts) { announce(f, config.AnnounceBGP); f.Speakers = Known([]Program{{"bird", 4}}) }, BGPSpeakerBeside, Warning, "BGP"},
 		{"no daemon announces what is left to one", func(f *Facts) { announce(f, config.AnnounceLocal) }, RoutingMissing, Warning, "BGP"},
 		{"a session is down", func(f *Facts) {
 			f.Status.Value.BGP.Neighbors = []agent.NeighborStatus{{Address: addr("192.0.2.1"), State: bgp.Idle}}
 		}, BGPSessionDown, Warning, "192.0.2.1"},
+		{"a router does not take IPv6", func(f *Facts) {
+			peered(f, agent.NeighborStatus{Error: "the router did not agree to IPv6 unicast"})
+		}, BGPSessionFault, Warning, "192.0.2.1"},
+		{"a router has no BFD", func(f *Facts) { peered(f, agent.NeighborStatus{BFD: bgp.BFDDown}) }, BFDSessionDown, Warning, "192.0.2.1"},
+		{"sessions are well, with BFD and without", func(f *Facts) {
+			peered(f, agent.NeighborStatus{BFD: bgp.BFDUp}, agent.NeighborStatus{})
+		}, "", "", ""},
+		{"the speaker dies again and again", func(f *Facts) { f.Status.Value.BGP.Restarts = 2 }, SpeakerDies, Warning, "BGP"},
+		{"somebody ended the speaker once", func(f *Facts) { f.Status.Value.BGP.Restarts = 1 }, "", "", ""},
 	}
 }
 

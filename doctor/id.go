@@ -100,6 +100,9 @@ const (
 
 	BGPSpeakerBeside ID = "bgp-speaker-beside"
 	BGPSessionDown   ID = "bgp-session-down"
+	BGPSessionFault  ID = "bgp-session-fault"
+	BFDSessionDown   ID = "bfd-session-down"
+	SpeakerDies      ID = "speaker-dies"
 	RoutingMissing   ID = "routing-daemon-missing"
 
 	LoopLate ID = "loop-late"
@@ -132,7 +135,7 @@ func IDs() []ID {
 		NodeIPIsVIP, NodeIPAbsent, HostnameIsVIP,
 		EtcdAdvertisesVIP, APIServerAdvertisesVIP, CNIAutodetection,
 		PortTaken,
-		BGPSpeakerBeside, BGPSessionDown, RoutingMissing,
+		BGPSpeakerBeside, BGPSessionDown, BGPSessionFault, BFDSessionDown, SpeakerDies, RoutingMissing,
 		LoopLate,
 	}
 }

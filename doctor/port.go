@@ -3,6 +3,9 @@ package doctor
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+
+	"github.com/vipd/vipd/config"
 )
 
 // Socket is a port that is taken on this host.
@@ -17,35 +20,50 @@ type Socket struct {
 	Ours bool
 }
 
-// need is a port that vipd wants.
+// need is a port that vipd wants, and what to do when another program has it.
 type need struct {
 	key   string
 	udp   bool
 	local netip.AddrPort
+	fix   string
 }
+
+const (
+	anotherPort    = "stop that program, or write another port: "
+	withoutAnother = "stop that program. BIRD lets go of the port with `strict bind yes` in `protocol bfd`, if vipd peers from another address (bgp.local_address); FRR's bfdd does not, and excludes bfd in vipd"
+)
 
 // needs are the ports that the configuration asks for.
 func (f *Facts) needs() []need {
 	var all []need
 	for _, l := range []struct{ key, at string }{{"metrics.listen", f.Config.Metrics.Listen}, {"readiness.listen", f.Config.Readiness.Listen}} {
 		if at, ok := localOf(l.at); ok {
-			all = append(all, need{l.key, false, at})
+			all = append(all, need{l.key, false, at, anotherPort + l.key})
 		}
 	}
 	if f.Config.Hello.Enabled {
-		all = append(all, need{"hello.port", true, netip.AddrPortFrom(netip.IPv6Unspecified(), f.Config.Hello.Port)})
+		everywhere := netip.AddrPortFrom(netip.IPv6Unspecified(), f.Config.Hello.Port)
+		all = append(all, need{"hello.port", true, everywhere, anotherPort + "hello.port (the same on all nodes)"})
 	}
 	for _, n := range f.Config.BGP.Neighbors {
-		if n.BFD.Enabled {
-			// RFC 5881 section 4 and RFC 5883 section 5.
-			port := uint16(3784)
-			if n.Multihop > 0 {
-				port = 4784
-			}
-			all = append(all, need{"bgp.neighbors[].bfd", true, netip.AddrPortFrom(netip.IPv6Unspecified(), port)})
+		if bfd := bfdOf(n, f.Config.BGP.LocalAddress); n.BFD.Enabled && !slices.Contains(all, bfd) {
+			all = append(all, bfd)
 		}
 	}
 	return all
+}
+
+// bfdOf is the port on which a neighbour is watched, on the sessions' own address
+// where that is configured (RFC 5881 4, RFC 5883 5).
+func bfdOf(n config.Neighbor, local netip.Addr) need {
+	port := uint16(3784)
+	if n.Multihop > 0 {
+		port = 4784
+	}
+	if !local.IsValid() || local.Is6() != n.Address.Is6() {
+		local = netip.IPv6Unspecified()
+	}
+	return need{"bgp.neighbors[].bfd", true, netip.AddrPortFrom(local, port), withoutAnother}
 }
 
 // localOf reads host:port; a host that is no address may be any.
@@ -85,7 +103,7 @@ func judgePorts(f *Facts, v *verdict) {
 				v.cannot("whose port of " + n.key + " is may be seen by root only: sudo vipd doctor")
 				break
 			}
-			v.found(PortTaken, Error, n.key, fmt.Sprintf("%s has %s", nameOf(s.Program), s.Local), "stop that program, or write another port: "+n.key+" (hello.port the same on all nodes)")
+			v.found(PortTaken, Error, n.key, fmt.Sprintf("%s has %s", nameOf(s.Program), s.Local), n.fix)
 			break
 		}
 	}

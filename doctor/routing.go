@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vipd/vipd/agent"
 	"github.com/vipd/vipd/bgp"
 	"github.com/vipd/vipd/config"
 )
@@ -34,13 +35,34 @@ func judgeRouting(f *Facts, v *verdict) {
 	if !f.runs() {
 		return
 	}
+	if b := f.Status.Value.BGP; b.Restarts > chance {
+		v.found(SpeakerDies, Warning, "BGP", fmt.Sprintf("%d times the BGP speaker died since the daemon started, and all sessions with it", b.Restarts),
+			"journalctl -u vipd has its last words, and the router whose messages it died of; report it with them")
+	}
 	for _, n := range f.Status.Value.BGP.Neighbors {
-		if n.State != bgp.Established {
-			text := n.Error
-			if text == "" {
-				text = "no error is known"
-			}
-			v.found(BGPSessionDown, Warning, n.Address.String(), fmt.Sprintf("the session is %s: %s", n.State, text), "look at the router: address, AS number, password, TTL security, which peers it accepts")
+		judgeNeighbor(v, n)
+	}
+}
+
+// chance is how many deaths of the speaker in a daemon's life are nobody's concern:
+// somebody may have ended it.
+const chance = 1
+
+// judgeNeighbor looks at one session.
+func judgeNeighbor(v *verdict, n agent.NeighborStatus) {
+	if n.State != bgp.Established {
+		text := n.Error
+		if text == "" {
+			text = "no error is known"
 		}
+		v.found(BGPSessionDown, Warning, n.Address.String(), fmt.Sprintf("the session is %s: %s", n.State, text), "look at the router: address, AS number, password, TTL security, which peers it accepts")
+		return
+	}
+	if n.Error != "" {
+		v.found(BGPSessionFault, Warning, n.Address.String(), "the session is established, but not all is well: "+n.Error, "mend what it names, here or at the router")
+	}
+	if n.BFD != "" && n.BFD != bgp.BFDUp {
+		v.found(BFDSessionDown, Warning, n.Address.String(), fmt.Sprintf("the session is established, and BFD is %s: a lost way is found by the hold time only", n.BFD),
+			"look at the router: BFD for this node, single hop or multihop as here; at a firewall: UDP ports 3784 and 4784; and at other BFD daemons of this host; docs/bgp.md")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 )
 
@@ -30,6 +31,14 @@ type Router struct {
 	tcp net.Listener
 	// capabilities are those of its OPEN (RFC 5492 4).
 	capabilities []byte
+	// stranger: it does not know this neighbour. It answers an OPEN with answer,
+	// and closes.
+	stranger bool
+	answer   []byte
+
+	mu sync.Mutex
+	// conn is the present connection.
+	conn net.Conn
 
 	// Opens, Updates and Notifications are what it heard: the bodies of messages,
 	// and notifications as "code/subcode text", the text being RFC 9003's.
@@ -47,14 +56,17 @@ func IPv6() []byte { return []byte{1, 4, 0, 2, 0, 1} }
 // Listen starts a router with the given capabilities. It ends with the test.
 func Listen(t testing.TB, capabilities ...[]byte) *Router {
 	t.Helper()
+	return listen(t, &Router{capabilities: bytes.Join(capabilities, nil)})
+}
+
+func listen(t testing.TB, r *Router) *Router {
+	t.Helper()
 	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Router{
-		tcp: tcp, capabilities: bytes.Join(capabilities, nil),
-		Opens: make(chan []byte, 64), Updates: make(chan []byte, 64), Notifications: make(chan string, 64),
-	}
+	r.tcp = tcp
+	r.Opens, r.Updates, r.Notifications = make(chan []byte, 64), make(chan []byte, 64), make(chan string, 64)
 	ended := make(chan struct{})
 	go func() { defer close(ended); r.serve() }()
 	t.Cleanup(func() {
@@ -73,6 +85,7 @@ func (r *Router) serve() {
 		if err != nil {
 			return
 		}
+		r.take(conn)
 		r.speak(conn)
 		_ = conn.Close()
 	}
@@ -94,8 +107,10 @@ func (r *Router) opening() []byte {
 }
 
 func (r *Router) speak(conn net.Conn) {
-	if _, err := conn.Write(append(r.opening(), message(keepalive)...)); err != nil {
-		return
+	if !r.stranger {
+		if _, err := conn.Write(append(r.opening(), message(keepalive)...)); err != nil {
+			return
+		}
 	}
 	header := make([]byte, headerLength)
 	for {
@@ -104,6 +119,10 @@ func (r *Router) speak(conn net.Conn) {
 		}
 		body := make([]byte, binary.BigEndian.Uint16(header[16:])-headerLength)
 		if _, err := io.ReadFull(conn, body); err != nil {
+			return
+		}
+		if r.stranger {
+			_, _ = conn.Write(r.answer) // a test waits for what comes of it
 			return
 		}
 		switch header[18] {

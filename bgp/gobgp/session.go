@@ -10,6 +10,7 @@ import (
 	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
+	gobgplog "github.com/osrg/gobgp/v3/pkg/log"
 	"github.com/osrg/gobgp/v3/pkg/server"
 
 	"github.com/vipd/vipd/bgp"
@@ -60,11 +61,11 @@ type Session struct {
 
 	mu sync.Mutex
 	// heard: there was an event.
-	heard bool
-	state bgp.SessionState
-	since time.Time
-	flaps uint64
-	fault string
+	heard   bool
+	state   bgp.SessionState
+	since   time.Time
+	flaps   uint64
+	trouble trouble
 }
 
 // Open starts a session. It is tried again and again, whatever the neighbour
@@ -212,9 +213,6 @@ func (s *Session) event(ev *api.WatchEventResponse) {
 	if s.state == bgp.Established {
 		s.flaps++
 	}
-	if now == bgp.Established {
-		s.fault = ""
-	}
 	s.state, s.since = now, time.Now()
 	s.mu.Unlock()
 	select {
@@ -241,23 +239,25 @@ func stateOf(state api.PeerState_SessionState) bgp.SessionState {
 	return bgp.Idle
 }
 
-// blame keeps what is wrong with the session, for State.
-func (s *Session) blame(fault string) {
+// blame takes one of gobgp's lines, which may say why there is no session.
+func (s *Session) blame(msg string, fields gobgplog.Fields) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state != bgp.Established {
-		s.fault = fault
-	}
+	s.trouble.note(msg, fields)
 }
 
 // State is the session's state. BFD and what is announced are not of it.
 func (s *Session) State() bgp.NeighborReport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return bgp.NeighborReport{
+	r := bgp.NeighborReport{
 		Address: s.neighbor.Address, ASN: s.neighbor.ASN, State: s.state,
-		Age: time.Since(s.since), Flaps: s.flaps, Error: s.fault,
+		Age: time.Since(s.since), Flaps: s.flaps,
 	}
+	if s.state != bgp.Established {
+		r.Error = s.trouble.String()
+	}
+	return r
 }
 
 // Reset ends the connection and lets it begin anew. RFC 9384's subcode for BFD

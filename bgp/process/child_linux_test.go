@@ -53,7 +53,7 @@ func keepSpeaker(file string) {
 	if err != nil {
 		panic(err)
 	}
-	c := New(Options{Command: []string{self, "deaf", file}, Stderr: os.Stderr, Log: slog.New(slog.DiscardHandler), Changed: func(State) {}})
+	c := New(Options{Command: []string{self, "deaf", file}, Stderr: os.Stderr, Log: slog.New(slog.DiscardHandler), Changed: func(State) {}, TimeLeft: func() time.Duration { return patience }})
 	go func() {
 		for ; ; time.Sleep(bgp.Beat) {
 			c.Want(bgp.Wanted{Neighbors: []bgp.Neighbor{{Address: first()}}})

@@ -27,7 +27,7 @@ const (
 	proven     = 10 * time.Second
 	// silenceGrace is how long words of the speaker that are on their way may take.
 	silenceGrace = 50 * time.Millisecond
-	// patience is how long a speaker that was told to end may take.
+	// patience is how long a speaker that was told to end may take at the most.
 	patience = 3 * time.Second
 	// maxLogLine is how much of a line of its log is passed on, in bytes.
 	maxLogLine = 4096
@@ -47,6 +47,8 @@ type Options struct {
 	Log    *slog.Logger
 	// Changed is called, by a goroutine of Run, for each State.
 	Changed func(State)
+	// TimeLeft is how long a speaker that is told to end now may take.
+	TimeLeft func() time.Duration
 }
 
 // State is what is known of the speaker.
@@ -148,7 +150,7 @@ func (c *Client) serve(ctx context.Context) error {
 		select {
 		case c.wanted = <-c.wants:
 			if len(c.wanted.Neighbors) == 0 {
-				p.end()
+				c.end(p)
 				c.state = State{Restarts: c.state.Restarts}
 				c.opts.Changed(c.state)
 				return nil
@@ -172,7 +174,7 @@ func (c *Client) serve(ctx context.Context) error {
 			}
 			return p.died(fmt.Errorf("it said nothing for %v", bgp.Silence))
 		case <-ctx.Done():
-			p.end()
+			c.end(p)
 			return nil
 		}
 	}
@@ -379,12 +381,13 @@ func (p *child) died(why error) *death {
 	return &death{why: why, words: p.words}
 }
 
-// end has the process tell the neighbours and end.
-func (p *child) end() {
+// end has a process tell the neighbours and end.
+func (c *Client) end(p *child) {
 	_ = p.conn.Close() // which is the word
 	select {
 	case <-p.waited:
-	case <-time.After(patience):
+	case <-time.After(min(patience, c.opts.TimeLeft())):
+		c.opts.Log.Warn("the speaker did not part from the routers in time; it is killed")
 		_ = p.cmd.Process.Kill() // see died
 		<-p.waited
 	}

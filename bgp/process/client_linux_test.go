@@ -35,11 +35,20 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// parting is how long a slow speaker takes to end.
+const parting = time.Second
+
 // speak reports what it is told, and does what a neighbour's password says.
 func speak() {
 	signal.Ignore(syscall.SIGTERM)
 	daemon := os.NewFile(3, "daemon")
-	defer fmt.Fprintln(os.Stderr, "farewell")
+	slow := false
+	defer func() {
+		if slow {
+			time.Sleep(parting)
+		}
+		fmt.Fprintln(os.Stderr, "farewell")
+	}()
 	messages := bgp.NewReader(daemon)
 	for {
 		m, err := messages.Read()
@@ -54,6 +63,8 @@ func speak() {
 			case "kill":
 				pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("neighbor", n.Address.String())))
 				panic("a bad message")
+			case "slow":
+				slow = true
 			case "hang":
 				_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 			}
@@ -82,6 +93,12 @@ type daemon struct {
 
 func begin(t *testing.T) *daemon {
 	t.Helper()
+	return beginWith(t, patience)
+}
+
+// beginWith is begin for a daemon that leaves its speaker some time to end.
+func beginWith(t *testing.T, left time.Duration) *daemon {
+	t.Helper()
 	d := &daemon{t: t, states: make(chan State, 1024), log: &bytes.Buffer{}, ended: make(chan struct{})}
 	self, err := os.Executable()
 	if err != nil {
@@ -89,7 +106,7 @@ func begin(t *testing.T) *daemon {
 	}
 	d.Client = New(Options{
 		Command: []string{self, "speaker"}, Stderr: d.log, Log: slog.New(slog.DiscardHandler),
-		Changed: func(s State) { d.states <- s },
+		Changed: func(s State) { d.states <- s }, TimeLeft: func() time.Duration { return left },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	d.end = cancel
@@ -174,6 +191,29 @@ func TestASpeakerLivesAsLongAsThereAreNeighbours(t *testing.T) {
 	}
 }
 
+func TestASpeakerThatIsToEndTakesNoMoreThanTheTimeThatIsLeft(t *testing.T) {
+	rows := []struct {
+		name string
+		left time.Duration
+		want string
+	}{
+		{"it parts from the routers", patience, "farewell\n"},
+		{"it is killed when none is left", 0, ""},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			d := beginWith(t, row.left)
+			d.want(map[netip.Addr]string{first(): "slow"})
+			d.await("a report", func(s State) bool { return s.Running && serves(s, bgp.Established, first()) })
+			d.end()
+			<-d.ended
+			if got := d.log.String(); got != row.want {
+				t.Errorf("it said %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
 func TestASpeakerThatDiesIsStartedAgain(t *testing.T) {
 	for name, word := range map[string]string{"by itself": "die", "because it hangs": "hang"} {
 		t.Run(name, func(t *testing.T) {
@@ -192,6 +232,10 @@ func TestASpeakerThatDiesIsStartedAgain(t *testing.T) {
 func TestANeighbourThatKillsIsLeftOut(t *testing.T) {
 	d := begin(t)
 	d.want(map[netip.Addr]string{first(): "kill", second(): ""})
+	d.await("the other one alone after the first time", func(s State) bool {
+		return s.Running && s.Restarts == 1 && serves(s, bgp.Quarantined, first()) && serves(s, bgp.Established, second())
+	})
+	d.await("the next trial", func(s State) bool { return s.Restarts > 1 })
 	s := d.await("its quarantine", func(s State) bool { return s.Running && serves(s, bgp.Quarantined, first()) })
 	if s.Restarts != 2 {
 		t.Errorf("the speaker died %d times before", s.Restarts)

@@ -6,6 +6,11 @@ import (
 )
 
 const (
+	// respite is how long a neighbour that killed the speaker for the first time is
+	// left out. That may be chance; but gobgp's first connection takes one to two
+	// seconds, and one that comes back with the others could kill the next speaker
+	// before they are there.
+	respite = 3 * time.Second
 	// firstSentence is how long a neighbour that killed the speaker twice is left
 	// out; each further time makes it sentenceFactor as long, up to maxSentence.
 	// Whenever it is tried again all sessions are at stake, so one that does not
@@ -25,8 +30,7 @@ type record struct {
 	until time.Time
 }
 
-// quarantine knows which neighbours killed the speaker. The first time may be
-// chance, and costs nothing.
+// quarantine knows which neighbours killed the speaker.
 type quarantine map[netip.Addr]*record
 
 // killed notes that a neighbour's messages ended the speaker.
@@ -38,14 +42,20 @@ func (q quarantine) killed(now time.Time, neighbor netip.Addr) *record {
 	}
 	r.kills++
 	r.last = now
-	if r.kills > 1 {
-		sentence := firstSentence
-		for range r.kills - 2 {
-			sentence = min(sentence*sentenceFactor, maxSentence)
-		}
-		r.until = now.Add(sentence)
-	}
+	r.until = now.Add(sentence(r.kills))
 	return r
+}
+
+// sentence is how long a neighbour is left out for its last kill of so many.
+func sentence(kills int) time.Duration {
+	if kills == 1 {
+		return respite
+	}
+	d := firstSentence
+	for range kills - 2 {
+		d = min(d*sentenceFactor, maxSentence)
+	}
+	return d
 }
 
 // holds tells whether a neighbour is to be left out at now.

@@ -43,7 +43,7 @@ type neighbor struct {
 	farewell  string
 	removed   bool
 	reset     string
-	hasten    bool
+	hasten    string
 	session   Session
 	announced []bgp.Route
 	fault     string
@@ -77,13 +77,13 @@ func (n *neighbor) moved() {
 
 // lose resets the session because the way to the neighbour is lost.
 func (n *neighbor) lose(why string) {
-	n.tell(func() { n.reset, n.hasten = why, false })
+	n.tell(func() { n.reset, n.hasten = why, "" })
 }
 
-// regain tries a lost session again at once, because the way to the neighbour is
-// there again.
-func (n *neighbor) regain() {
-	n.tell(func() { n.hasten = true })
+// regain tries a session that is not established again at once, because what kept it
+// from being so may be over.
+func (n *neighbor) regain(why string) {
+	n.tell(func() { n.hasten = why })
 }
 
 func (n *neighbor) tell(change func()) {
@@ -184,7 +184,7 @@ func (n *neighbor) begun(ctx context.Context) Session {
 func (n *neighbor) bring(session Session) {
 	n.mu.Lock()
 	routes, owed, reset, hasten := n.routes, n.owed, n.reset, n.hasten
-	n.reset, n.hasten = "", false
+	n.reset, n.hasten = "", ""
 	n.mu.Unlock()
 	if reset != "" && session.State().State == bgp.Established {
 		n.log.Warn("the BGP session is reset", "neighbor", n.wanted.Address, "reason", reset)
@@ -192,8 +192,8 @@ func (n *neighbor) bring(session Session) {
 			n.log.Warn("a BGP session could not be reset", "error", err)
 		}
 	}
-	if hasten && session.State().State != bgp.Established && n.haste.permits(time.Now()) {
-		n.log.Info("the BGP session is tried anew", "neighbor", n.wanted.Address, "reason", "BFD is up")
+	if hasten != "" && session.State().State != bgp.Established && n.haste.permits(time.Now()) {
+		n.log.Info("the BGP session is tried anew", "neighbor", n.wanted.Address, "reason", hasten)
 		if err := session.Hasten(); err != nil {
 			n.log.Warn("a BGP session could not be begun anew", "error", err)
 		}

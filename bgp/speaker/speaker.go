@@ -176,17 +176,7 @@ func (s *Speaker) apply(w bgp.Wanted) {
 	}
 	local := s.wanted.ASN == w.ASN && s.wanted.RouterID == w.RouterID
 	s.wanted, s.applied = w, true
-	wanted := map[netip.Addr]bool{}
-	for _, n := range w.Neighbors {
-		wanted[n.Address] = true
-	}
-	for addr, n := range s.neighbors {
-		if !wanted[addr] {
-			n.remove()
-			s.removed[addr] = n
-			delete(s.neighbors, addr)
-		}
-	}
+	s.leave(w)
 	maps.DeleteFunc(s.removed, func(_ netip.Addr, n *neighbor) bool { return n.over() })
 	for _, n := range w.Neighbors {
 		former := s.neighbors[n.Address]
@@ -197,6 +187,28 @@ func (s *Speaker) apply(w bgp.Wanted) {
 	}
 	s.watch(ways(w))
 	s.changed()
+}
+
+// leave parts from neighbours that are not wanted any more. A router has one session
+// with this node, and has refused one with another of its own addresses until now.
+func (s *Speaker) leave(w bgp.Wanted) {
+	wanted := map[netip.Addr]bool{}
+	for _, n := range w.Neighbors {
+		wanted[n.Address] = true
+	}
+	before := len(s.neighbors)
+	for addr, n := range s.neighbors {
+		if !wanted[addr] {
+			n.remove()
+			s.removed[addr] = n
+			delete(s.neighbors, addr)
+		}
+	}
+	if len(s.neighbors) < before {
+		for _, n := range s.neighbors {
+			n.regain("another neighbour was left")
+		}
+	}
 }
 
 // replace begins a neighbour, in place of one that is configured otherwise.
@@ -300,7 +312,7 @@ func (s *Speaker) follow() {
 		switch {
 		case n == nil:
 		case t.lost == "":
-			n.regain()
+			n.regain("BFD is up")
 		default:
 			n.lose(t.lost)
 		}

@@ -258,6 +258,20 @@ func TestAChangeTouchesOnlyWhatChanged(t *testing.T) {
 	})
 }
 
+// A router that knows this node by one address refuses a second session, by another
+// address of its own.
+func TestASessionIsTriedAnewWhenAnotherNeighbourIsLeft(t *testing.T) {
+	play(t, func(w *world, _ *Speaker, d *daemon) {
+		d.say(wanted(), time.Second)
+		w.sessions[two()].become(bgp.Idle)
+		w.told()
+		without := wanted()
+		without.Neighbors = without.Neighbors[1:]
+		d.say(without, time.Second)
+		same(t, []string{"192.0.2.1: remove", "192.0.2.2: tried anew", "watch []"}, sorted(w.told()))
+	})
+}
+
 // Two connections from one address would have the router choose among them.
 func TestARemovedNeighbourIsGoneBeforeItComesBack(t *testing.T) {
 	play(t, func(w *world, _ *Speaker, d *daemon) {

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -129,7 +130,10 @@ func (d daemon) run(ctx context.Context) (err error) {
 	_, _ = rand.Read(options.Boot[:]) // it never fails: without randomness the program ends
 	_, _ = rand.Read(options.Secret[:])
 	var a *agent.Agent
-	client := d.speakerOf(func(ev agent.SpeakerChanged) { a.Post(inner, ev) })
+	client := d.speakerOf(
+		func(ev agent.SpeakerChanged) { a.Post(inner, ev) },
+		func() time.Duration { return a.TimeLeft() }, // a is made below
+	)
 	options.Edges.Speaker, options.Edges.Paths = client, pathsBeside(flows)
 	a = agent.New(options)
 	g.Go(func() error { return client.Run(inner) })

@@ -130,8 +130,9 @@ func (w *watcher) Configure(ways []speaker.Way) {
 func (w *watcher) Lateness() time.Duration { return w.engine.Lateness() }
 func (w *watcher) Refused() uint64         { return w.engine.Refused() }
 
-// speakerOf is the client of a speaker process of this program.
-func (d daemon) speakerOf(changed func(agent.SpeakerChanged)) *process.Client {
+// speakerOf is the client of a speaker process of this program. timeLeft is how
+// long that may take to end.
+func (d daemon) speakerOf(changed func(agent.SpeakerChanged), timeLeft func() time.Duration) *process.Client {
 	return process.New(process.Options{
 		// The program that runs, even if its file was replaced since.
 		Command: []string{"/proc/self/exe", "speaker", fmt.Sprintf("--log-level=%s", d.config.Log.Level), "--log-format=" + string(d.config.Log.Format)},
@@ -139,5 +140,6 @@ func (d daemon) speakerOf(changed func(agent.SpeakerChanged)) *process.Client {
 		Changed: func(s process.State) {
 			changed(agent.SpeakerChanged{Running: s.Running, Restarts: s.Restarts, Error: s.Error, Report: s.Report})
 		},
+		TimeLeft: timeLeft,
 	})
 }

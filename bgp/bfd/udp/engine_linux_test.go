@@ -7,7 +7,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"strings"
+	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -125,9 +126,70 @@ func TestAPortThatIsTakenIsAClearError(t *testing.T) {
 	e := running(t)
 	e.Configure(peerOf(here, loopback(), false))
 	s := e.await(t, bfd.Down)
-	if !errors.Is(s.Err, syscall.EADDRINUSE) || !strings.Contains(s.Err.Error(), "bgp.local_address") {
+	if !errors.Is(s.Err, syscall.EADDRINUSE) || !errors.Is(s.Err, errInUse) {
 		t.Errorf("told: %v", s.Err)
 	}
+}
+
+// FRR's bfdd has the port on all addresses, and so has BIRD as it comes.
+func TestAPortThatIsTakenOnAllAddressesIsTheSameError(t *testing.T) {
+	for name, every := range map[string]netip.Addr{"IPv4": netip.IPv4Unspecified(), "IPv6": netip.IPv6Unspecified()} {
+		t.Run(name, func(t *testing.T) {
+			here := netip.MustParseAddr("127.0.0.1")
+			if every.Is6() {
+				here = netip.IPv6Loopback()
+			}
+			err := alone(t, func() error {
+				other, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(every, singleHop)))
+				if err != nil {
+					return err
+				}
+				defer other.Close()
+				_, err = openInlet(here, false)
+				return err
+			})
+			if !errors.Is(err, errInUse) {
+				t.Errorf("told: %v", err)
+			}
+		})
+	}
+}
+
+// alone runs do in a network namespace of its own, which has lo only and ends with
+// the thread.
+func alone(t *testing.T, do func() error) error {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("a network namespace needs root")
+	}
+	ended := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread is of no use to others
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = raise("lo")
+		}
+		if err == nil {
+			err = do()
+		}
+		ended <- err
+	}()
+	return <-ended
+}
+
+// raise sets an interface up (netdevice(7)).
+func raise(name string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }() // nothing was sent
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
 }
 
 func TestPacketsOverARouter(t *testing.T) {

@@ -33,8 +33,10 @@ const (
 	internetworkControl = 0xc0
 )
 
-// errInUse says what to do about a port that is taken.
-var errInUse = errors.New("another BFD daemon on this host has the port: `ss -lunp` names it; stop it, or peer from another bgp.local_address")
+// errInUse says what to do about a port that is taken. FRR's bfdd and, unless told
+// otherwise, BIRD take it on all addresses. SO_REUSEADDR (socket(7)) is no way out:
+// two daemons could then have the same address too, and one of them would be deaf.
+var errInUse = errors.New("another BFD daemon on this host has the port, `ss -lunp` names it, and FRR's bfdd and BIRD have it on every address: stop it; or have BIRD say `strict bind yes` in `protocol bfd`, and peer from another bgp.local_address than BIRD; or do without bfd here")
 
 func portOf(p bfd.Path) uint16 {
 	if p.Multihop {

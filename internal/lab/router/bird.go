@@ -73,6 +73,9 @@ func birdConfig(p Peering) string {
 	}
 	if p.BFD != nil {
 		l.add("protocol bfd {")
+		if p.StrictBind {
+			l.add(" strict bind yes;")
+		}
 		for _, kind := range []string{"interface \"*\"", "multihop"} {
 			l.add(" %s { min rx interval %d ms; min tx interval %d ms; idle tx interval 1 s; multiplier %d; };",
 				kind, p.BFD.Interval.Milliseconds(), p.BFD.Interval.Milliseconds(), p.BFD.Multiplier)

@@ -37,6 +37,8 @@ type Peering struct {
 	Hold time.Duration
 	// BFD, if not nil, watches each node.
 	BFD *BFD
+	// StrictBind has BIRD's BFD listen at the addresses of its sessions only.
+	StrictBind bool
 	// TTLSecurity refuses what came over a router.
 	TTLSecurity bool
 	// Password is for TCP MD5.
