@@ -316,7 +316,9 @@ func (a *Agent) handle(now time.Time, ev Event) {
 			ev.group.leaseSeen(now, ev.view)
 		}
 	case leaseUnseen:
-		ev.group.leaseUnseen(ev.err)
+		if !ev.group.gone {
+			ev.group.leaseUnseen(now, ev.err)
+		}
 	case membersSeen:
 		a.membersSeen(now, ev)
 	case keysRead:

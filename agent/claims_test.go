@@ -2,39 +2,89 @@ package agent
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/vipd/vipd/election/lease/leasetest"
 )
 
-func TestWatchForClaimantsThatFailsIsBegunAgain(t *testing.T) {
-	bubble(t, func(t *testing.T, l *lan) {
-		a, squatter := l.bare(11, apiserver), l.bare(99, apiserver)
-		claim := func() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.announce(squatter.host, vip4)
+// The names are the VIPs' places in the file, and the files have them in another
+// order: each name has an owner, and no address two.
+func TestNamesInAnotherOrderMakeNoSecondOwner(t *testing.T) {
+	const (
+		one   = `vips: [{name: vip1, addresses: [192.0.2.10], election: etcd}, {name: vip2, addresses: [192.0.2.20], election: etcd}]`
+		other = `vips: [{name: vip1, addresses: [192.0.2.20], election: etcd}, {name: vip2, addresses: [192.0.2.10], election: etcd}]`
+	)
+	leaseBubble(t, func(t *testing.T, e *electorate) {
+		beside := e.etcd.Beside()
+		start := func(last byte, file string) *voter {
+			v := e.voter(last, file, true)
+			v.way.beside = map[string]*leasetest.Client{"vip2": beside.Client()}
+			v.start()
+			return v
 		}
-		const first, second = "too many open files", "operation not permitted"
-		a.set(func(h *host) { h.blind = errors.New(first) })
-		a.start()
-		a.awaitSeated()
-		time.Sleep(time.Minute)
-		a.set(func(h *host) { h.blind = errors.New(second) })
-		time.Sleep(time.Minute)
-		claim()
-		time.Sleep(time.Second)
-		if a.status("apiserver").DuplicateOwner {
-			t.Fatal("a watch that fails sees claimants")
+		a := start(11, one)
+		both := func(name string) bool {
+			return slices.Equal(e.holders("192.0.2.10"), []string{name}) && slices.Equal(e.holders("192.0.2.20"), []string{name})
 		}
-		for _, broken := range []string{first, second} {
-			if got := a.logged(broken); len(got) != 1 {
-				t.Errorf("told %d times, want once: %q", len(got), got)
+		await(t, "the first node has both", func() bool { return both("cp11") })
+		b := start(12, other)
+		time.Sleep(time.Minute)
+		if !both("cp11") {
+			t.Errorf("held by %v and %v", e.holders("192.0.2.10"), e.holders("192.0.2.20"))
+		}
+		const mend = "give the VIP with the same addresses the same vips[].name on all nodes"
+		want := "cp11 owns this name with 192.0.2.10, here it has 192.0.2.20; " + mend
+		if got := b.status("vip1").Election.Lease.Error; got != want {
+			t.Errorf("the status says %q, want %q", got, want)
+		}
+		if got := b.logged("the nodes do not mean the same VIP"); len(got) != 2 {
+			t.Errorf("logged %q, want a line for each VIP", got)
+		}
+		if got := a.drain(DrainRequest{Timeout: 3 * time.Second}).result(); got != DrainNoSuccessor {
+			t.Errorf("the drain ended with %s", got)
+		}
+		a.powerOff()
+		await(t, "the other node has both when the leases are over", func() bool { return both("cp12") })
+		a.process = nil
+	})
+}
+
+// A reload adds an address, and another group's owner has it until then.
+func TestAReloadHoldsANewAddressWhenItIsClaimed(t *testing.T) {
+	leaseBubble(t, func(t *testing.T, e *electorate) {
+		all := e.seat(byLease, 11, 12)
+		for _, v := range all {
+			v.mustReload(`vips: [{name: apiserver, addresses: [192.0.2.10, 192.0.2.20], election: etcd}]`)
+			time.Sleep(time.Minute)
+		}
+		for _, addr := range []string{theVIP, "192.0.2.20"} {
+			if got := e.holders(addr); !slices.Equal(got, []string{"cp11"}) {
+				t.Errorf("%s is held by %v", addr, got)
 			}
 		}
-		a.set(func(h *host) { h.blind = nil })
-		await(t, "the claimant is seen", func() bool {
-			claim()
-			return a.status("apiserver").DuplicateOwner
-		})
+		e.unbroken()
+		all[0].tells("init -> backup: startup", "backup -> owner: lease-free")
+		if got := all[0].drain(DrainRequest{}).result(); got != DrainDone {
+			t.Errorf("the drain ended with %s", got)
+		}
+	})
+}
+
+// etcd's authentication may give rights to some keys and not to others.
+func TestKeysThatCannotBeFollowedAreTold(t *testing.T) {
+	leaseBubble(t, func(t *testing.T, e *electorate) {
+		v := e.voter(11, byLease, true)
+		v.way.unseen = errors.New("permission denied")
+		v.start()
+		time.Sleep(time.Minute)
+		const want = "etcd's keys cannot be followed: permission denied"
+		if got := v.status("apiserver").Election.Lease.Error; got != want {
+			t.Errorf("the status says %q, want %q", got, want)
+		}
+		if got := v.logged(want); len(got) != 1 {
+			t.Errorf("logged %q, want one line", got)
+		}
 	})
 }

@@ -27,9 +27,18 @@ type leased struct {
 	// held: the machine held the lease when it was asked last. remembered: that
 	// etcd was reached is noted, or is being noted.
 	held, remembered bool
-	// trouble is what was told last of etcd.
-	trouble string
+	// unseen is why the keys cannot be followed, since unseenSince; empty: they can.
+	unseen      string
+	unseenSince time.Time
+	// trouble and discord are what is told of etcd, and of the other nodes' addresses.
+	trouble, discord complaint
+	// claimed are the addresses that this node, as owner, may have.
+	claimed lease.Addresses
 }
+
+// unseenPatience is how long keys may not be followed before that is told: a watch
+// ends with each restart of etcd's member, and is begun again.
+const unseenPatience = 5 * time.Second
 
 func (l *leased) stop() {
 	if l.end != nil {
@@ -134,7 +143,11 @@ func (g *group) followLease(now time.Time) {
 			g.order(now, order{hold: true}) // what VRRP gave it is bound by the lease from now on
 		}
 	}
-	g.tellTrouble(s)
+	if claimed := m.Claimed(); claimed != l.claimed {
+		l.claimed = claimed
+		g.holdClaimed(now)
+	}
+	g.tellTrouble(now, s)
 	if m.Reached() && !l.remembered {
 		l.remembered = true
 		g.remember()
@@ -151,13 +164,16 @@ func (g *group) byLease() bool {
 // group's lease; certain: it is so.
 func (g *group) nobodyStands(now time.Time, least election.Band) (why string, certain bool) {
 	s := g.machine.lease.Status(now)
-	if !s.Reached || s.Trouble != "" {
+	if !s.Reached || g.leaseTrouble(now, s) != "" {
 		return "", false
 	}
+	addresses := lease.SetOf(g.cfg.Addresses)
 	var all []string
 	for _, c := range s.Candidates {
 		switch {
 		case c.Node == g.agent.config.Node:
+		case !c.Addresses.Agrees(addresses):
+			all = append(all, c.Node+" has other addresses")
 		case c.Band >= least:
 			return "", false
 		default:
@@ -182,24 +198,56 @@ func (g *group) remember() {
 	})
 }
 
-// tellTrouble tells once what is wrong between this node and etcd.
-func (g *group) tellTrouble(s lease.Status) {
+// holdClaimed holds addresses that a reload added, when they are claimed.
+func (g *group) holdClaimed(now time.Time) {
+	if !g.holds() || len(without(g.cfg.Addresses, g.held)) == 0 {
+		return
+	}
+	g.order(now, order{hold: true, announce: true})
+	if !g.cfg.Announce.Routed() {
+		g.announcements.begin(now, time.Time{})
+	}
+}
+
+// leaseTrouble is what is wrong between this node and etcd; empty: nothing.
+func (g *group) leaseTrouble(now time.Time, s lease.Status) string {
 	l := &g.leased
-	switch {
-	case s.Trouble != "" && l.trouble == "":
-		g.log.Warn("etcd does not answer for the lease", "error", s.Trouble, "bootstrapping", s.Bootstraps)
-	case s.Trouble == "" && l.trouble != "":
+	if s.Trouble == "" && l.unseen != "" && now.Sub(l.unseenSince) >= unseenPatience {
+		return l.unseen // although the lease is renewed
+	}
+	return s.Trouble
+}
+
+// tellTrouble tells what is wrong between this node and etcd, and between the nodes.
+func (g *group) tellTrouble(now time.Time, s lease.Status) {
+	l := &g.leased
+	trouble := g.leaseTrouble(now, s)
+	switch begins, ends := l.trouble.hear(now, trouble); {
+	case begins:
+		g.log.Warn("etcd does not answer for the lease, or not in full", "error", trouble, "bootstrapping", s.Bootstraps)
+	case ends:
 		g.log.Info("etcd answers for the lease again")
 	}
-	l.trouble = s.Trouble
+	switch begins, ends := l.discord.hear(now, s.Discord); {
+	case begins:
+		g.log.Error("the nodes do not mean the same VIP", "error", s.Discord)
+	case ends:
+		g.log.Info("the nodes mean the same VIP again")
+	}
 }
 
 func (g *group) leaseSeen(now time.Time, v lease.View) {
+	g.leased.unseen = ""
 	g.do(now, g.machine.lease.Seen(now, v))
 }
 
-func (g *group) leaseUnseen(err error) {
-	g.log.Debug("etcd's keys cannot be followed; trying again", "error", err)
+func (g *group) leaseUnseen(now time.Time, err error) {
+	l := &g.leased
+	if l.unseen == "" {
+		l.unseenSince = now
+	}
+	l.unseen = "etcd's keys cannot be followed: " + err.Error()
+	g.tellTrouble(now, g.machine.lease.Status(now))
 }
 
 // boundByLease bounds an order to hold by the lease, and tells whether it may be

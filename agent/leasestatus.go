@@ -24,7 +24,8 @@ type LeaseStatus struct {
 	Candidates []LeaseCandidate `json:"candidates"`
 	// Bootstrapping: etcd was never reached, and VRRP elects.
 	Bootstrapping bool `json:"bootstrapping"`
-	// Error is why etcd did not answer the last time; empty: it did.
+	// Error is why etcd does not answer, or not in full, or else what is wrong with
+	// the VIP's name on the nodes; empty: nothing.
 	Error string `json:"error"`
 }
 
@@ -43,7 +44,10 @@ func (g *group) leaseStatus(now time.Time) *LeaseStatus {
 	s := &LeaseStatus{
 		Held: m.Held, RemainingSeconds: m.Remaining.Seconds(), TTLSeconds: m.TTL.Seconds(),
 		Holder: m.Holder, Term: m.Term, Candidates: []LeaseCandidate{},
-		Bootstrapping: m.Bootstraps, Error: m.Trouble,
+		Bootstrapping: m.Bootstraps, Error: g.leaseTrouble(now, m),
+	}
+	if s.Error == "" {
+		s.Error = m.Discord
 	}
 	byName := func(a, b lease.Candidate) int { return strings.Compare(a.Node, b.Node) }
 	for _, c := range slices.SortedFunc(slices.Values(m.Candidates), byName) {

@@ -69,9 +69,10 @@ func TestLeases(t *testing.T) {
 	})
 	leases, n := NewLeases(client), 0
 	awaitServer(t, leases)
-	leasetest.Contract(t, func(t *testing.T, test func(*testing.T)) { test(t) }, func(*testing.T) leasetest.Caller {
+	leasetest.Contract(t, func(t *testing.T, test func(*testing.T)) { test(t) }, func(*testing.T) (_, _ leasetest.Caller) {
 		n++
-		return way{leases, Group{Cluster: "kubernetes", VIP: fmt.Sprintf("vip%d", n)}}
+		cluster := fmt.Sprintf("kubernetes%d", n)
+		return way{leases, Group{Cluster: cluster, VIP: "vip1"}}, way{leases, Group{Cluster: cluster, VIP: "vip2"}}
 	})
 }
 
