@@ -319,6 +319,8 @@ func (a *Agent) handle(now time.Time, ev Event) {
 		if !ev.group.gone {
 			ev.group.leaseUnseen(now, ev.err)
 		}
+	case leaseNoted:
+		ev.group.leaseNoted(now, ev.err)
 	case membersSeen:
 		a.membersSeen(now, ev)
 	case keysRead:
@@ -352,6 +354,7 @@ func (a *Agent) touch(ev Event) {
 		ev.group.stale = true
 	case leaseSeen:
 		ev.group.stale = true
+	case leaseNoted:
 	default:
 		for _, g := range a.groups {
 			g.stale = true

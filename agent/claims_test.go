@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -92,23 +91,6 @@ func TestAReloadHoldsANewAddressWhenItIsClaimed(t *testing.T) {
 		all[0].tells("init -> backup: startup", "backup -> owner: lease-free")
 		if got := all[0].drain(DrainRequest{}).result(); got != DrainDone {
 			t.Errorf("the drain ended with %s", got)
-		}
-	})
-}
-
-// etcd's authentication may give rights to some keys and not to others.
-func TestKeysThatCannotBeFollowedAreTold(t *testing.T) {
-	leaseBubble(t, func(t *testing.T, e *electorate) {
-		v := e.voter(11, byLease, true)
-		v.way.unseen = errors.New("permission denied")
-		v.start()
-		time.Sleep(time.Minute)
-		const want = "etcd's keys cannot be followed: permission denied"
-		if got := v.status("apiserver").Election.Lease.Error; got != want {
-			t.Errorf("the status says %q, want %q", got, want)
-		}
-		if got := v.logged(want); len(got) != 1 {
-			t.Errorf("logged %q, want one line", got)
 		}
 	})
 }

@@ -24,9 +24,14 @@ type leased struct {
 	// offBy is the order that takes them off, 0: none.
 	off   bool
 	offBy uint64
-	// held: the machine held the lease when it was asked last. remembered: that
-	// etcd was reached is noted, or is being noted.
-	held, remembered bool
+	// held: the machine held the lease when it was asked last. reached: it was told
+	// that etcd was reached.
+	held, reached bool
+	// noting: it is being noted that etcd was reached, next at noteAt; unnoted is why
+	// that did not succeed.
+	noting  bool
+	noteAt  time.Time
+	unnoted complaint
 	// unseen is why the keys cannot be followed, since unseenSince; empty: they can.
 	unseen      string
 	unseenSince time.Time
@@ -148,9 +153,8 @@ func (g *group) followLease(now time.Time) {
 		g.holdClaimed(now)
 	}
 	g.tellTrouble(now, s)
-	if m.Reached() && !l.remembered {
-		l.remembered = true
-		g.remember()
+	if m.Reached() && s.Trouble == "" {
+		g.remember(now)
 	}
 }
 
@@ -187,15 +191,38 @@ func (g *group) nobodyStands(now time.Time, least election.Band) (why string, ce
 	return strings.Join(all, ", "), true
 }
 
+// notePeriod is the time between two looks at what is noted of etcd: its CA may
+// have been replaced, or the disk may have been full.
+const notePeriod = time.Minute
+
 // remember notes for the next start that etcd was reached.
-func (g *group) remember() {
-	a := g.agent
-	g.log.Info("etcd was reached; it elects from now on, after a restart too")
-	a.spawn(func(context.Context) {
-		if err := a.edges.Leases.Remember(); err != nil {
-			g.log.Error("after a restart without etcd, VRRP will elect on this node as before its first contact with etcd", "error", err)
-		}
+func (g *group) remember(now time.Time) {
+	l, a := &g.leased, g.agent
+	if l.noting || now.Before(l.noteAt) {
+		return
+	}
+	if !l.reached {
+		g.log.Info("etcd was reached; it elects from now on, after a restart too")
+	}
+	l.reached, l.noting, l.noteAt = true, true, now.Add(notePeriod)
+	a.spawn(func(ctx context.Context) {
+		err := a.edges.Leases.Remember(ctx)
+		a.Post(ctx, leaseNoted{group: g, err: err})
 	})
+}
+
+func (g *group) leaseNoted(now time.Time, err error) {
+	l, why := &g.leased, ""
+	if err != nil {
+		why = err.Error()
+	}
+	l.noting = false
+	switch begins, ends := l.unnoted.hear(now, why); {
+	case begins:
+		g.log.Error("after a restart without etcd, VRRP will elect on this node as before its first contact with etcd; trying again each minute", "error", err)
+	case ends:
+		g.log.Info("it is noted that etcd was reached; it elects after a restart too")
+	}
 }
 
 // holdClaimed holds addresses that a reload added, when they are claimed.

@@ -29,6 +29,8 @@ type etcdWay struct {
 	// known: etcd was reached. unknown makes the look at that fail.
 	known   bool
 	unknown error
+	// unnoted makes the note of it fail.
+	unnoted error
 	// unseen makes etcd refuse to tell its keys.
 	unseen error
 }
@@ -74,11 +76,11 @@ func (w *etcdWay) Known() (bool, error) {
 }
 
 // Remember implements Leases.
-func (w *etcdWay) Remember() error {
+func (w *etcdWay) Remember(context.Context) error {
 	w.node.lan.mu.Lock()
 	defer w.node.lan.mu.Unlock()
-	w.known = true
-	return nil
+	w.known = w.unnoted == nil
+	return w.unnoted
 }
 
 // voter is a node that is elected by etcd.
