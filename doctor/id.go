@@ -96,6 +96,11 @@ const (
 	APIServerAdvertisesVIP ID = "apiserver-advertises-vip"
 	CNIAutodetection       ID = "cni-autodetection"
 
+	EtcdUnreachable ID = "etcd-unreachable"
+	EtcdCertificate ID = "etcd-certificate"
+	EtcdAlarm       ID = "etcd-alarm"
+	EtcdStranger    ID = "etcd-stranger"
+
 	PortTaken ID = "port-taken"
 
 	BGPSpeakerBeside ID = "bgp-speaker-beside"
@@ -131,6 +136,7 @@ func IDs() []ID {
 		CertificateLacksVIP, CertificateEnds,
 		NodeIPIsVIP, NodeIPAbsent, HostnameIsVIP,
 		EtcdAdvertisesVIP, APIServerAdvertisesVIP, CNIAutodetection,
+		EtcdUnreachable, EtcdCertificate, EtcdAlarm, EtcdStranger,
 		PortTaken,
 		BGPSpeakerBeside, BGPSessionDown, RoutingMissing,
 		LoopLate,

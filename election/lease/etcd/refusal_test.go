@@ -3,10 +3,12 @@ package etcd
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/vipd/vipd/election/lease"
@@ -49,6 +51,9 @@ func TestAnEtcdWithoutSpaceSaysHowToMendIt(t *testing.T) {
 	if read.Err != nil {
 		t.Errorf("who does not own renews without writing: %v", read.Err)
 	}
+	if now, err := l.client.Condition(t.Context()); err != nil || now.AlarmsErr != nil || now.KeysErr != nil || !slices.Equal(now.Alarms, []string{"NOSPACE"}) {
+		t.Errorf("its condition: %+v, %v", now, err)
+	}
 }
 
 func TestAnEtcdWithAuthenticationSaysWhatToGrant(t *testing.T) {
@@ -66,5 +71,29 @@ func TestAnEtcdWithAuthenticationSaysWhatToGrant(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	refused(t, l, take, rpctypes.ErrUserEmpty, "its authentication does not allow that: etcdctl role grant-permission ROLE readwrite --prefix=true /vipd/, for the user that the client certificate's common name says")
+	const want = "its authentication does not allow that: etcdctl role grant-permission ROLE readwrite --prefix=true /vipd/, for the user that the client certificate's common name says"
+	refused(t, l, take, rpctypes.ErrUserEmpty, want)
+	if now, err := l.client.Condition(t.Context()); err != nil || now.KeysErr == nil || !strings.Contains(now.KeysErr.Error(), want) {
+		t.Errorf("its condition: %+v, %v", now, err)
+	}
+}
+
+// Not even the log of etcd's members gets an entry.
+func TestToAskForTheConditionWritesNothing(t *testing.T) {
+	l := served(t)
+	log := func() uint64 {
+		status, err := pb.NewMaintenanceClient(l.client.etcd.ActiveConnection()).Status(t.Context(), &pb.StatusRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.RaftIndex
+	}
+	before := log()
+	now, err := l.client.Condition(t.Context())
+	if err != nil || now.AlarmsErr != nil || now.KeysErr != nil || len(now.Alarms) > 0 || len(now.Members) != 1 {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if after := log(); after != before {
+		t.Errorf("the log grew from %d to %d", before, after)
+	}
 }
