@@ -50,7 +50,7 @@ func (s Addresses) Without(other Addresses) []netip.Addr {
 	return slices.DeleteFunc(s.List(), func(a netip.Addr) bool { return slices.Contains(has, a) })
 }
 
-// Agrees: two sets are the same, as far as it is said.
+// Agrees tells whether two sets are the same, as far as it is said.
 func (s Addresses) Agrees(other Addresses) bool { return s == "" || other == "" || s == other }
 
 func (s Addresses) String() string { return strings.ReplaceAll(string(s), " ", ", ") }

@@ -29,11 +29,12 @@ func unclaimed(g Group, all lease.Addresses) []clientv3.Cmp {
 // claiming claims what an order's owner has, bound to a lease, and gives up what the
 // former one had beside it.
 func claiming(g Group, o lease.Order, to lease.ID) []clientv3.Op {
-	var all []clientv3.Op
-	for _, a := range o.Owner.Addresses.List() {
+	claims, lost := o.Owner.Addresses.List(), o.Former.Without(o.Owner.Addresses)
+	all := make([]clientv3.Op, 0, len(claims)+len(lost)+2)
+	for _, a := range claims {
 		all = append(all, clientv3.OpPut(g.claim(a), claim{o.Owner.Node}.String(), clientv3.WithLease(clientv3.LeaseID(to))))
 	}
-	for _, a := range o.Former.Without(o.Owner.Addresses) {
+	for _, a := range lost {
 		all = append(all, clientv3.OpDelete(g.claim(a)))
 	}
 	return all
@@ -41,8 +42,9 @@ func claiming(g Group, o lease.Order, to lease.ID) []clientv3.Op {
 
 // claimants read who claims the addresses.
 func claimants(g Group, all lease.Addresses) []clientv3.Op {
-	var reads []clientv3.Op
-	for _, a := range all.List() {
+	addrs := all.List()
+	reads := make([]clientv3.Op, 0, len(addrs))
+	for _, a := range addrs {
 		reads = append(reads, clientv3.OpGet(g.claims(a), clientv3.WithPrefix()))
 	}
 	return reads
