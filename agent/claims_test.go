@@ -40,7 +40,7 @@ func TestNamesInAnotherOrderMakeNoSecondOwner(t *testing.T) {
 		await(t, "the first node has its first VIP", func() bool { return slices.Equal(e.holders(theVIP), []string{"cp11"}) })
 		b.start()
 		const want = "the lease is not taken, because another VIP has the address: cp11 has 192.0.2.10 as vip1, here it is this one; give the VIP with the same addresses the same vips[].name on all nodes"
-		await(t, "the other node tells why it does not take the second key", func() bool { return b.status("vip2").Election.Lease.Error == want })
+		await(t, "the other node tells why it does not take the second key", func() bool { return b.status("vip2").Election.Lease.Discord == want })
 		time.Sleep(time.Minute)
 		if got := e.holders(theVIP); !slices.Equal(got, []string{"cp11"}) {
 			t.Errorf("held by %v", got)
@@ -59,7 +59,7 @@ func TestNodesThatMeanOtherAddressesTellIt(t *testing.T) {
 		b.start()
 		time.Sleep(time.Minute)
 		const want = "cp11 owns this name with 192.0.2.10, here it has 192.0.2.20; give the VIP with the same addresses the same vips[].name on all nodes"
-		if got := b.status("vip1").Election.Lease.Error; got != want {
+		if got := b.status("vip1").Election.Lease.Discord; got != want {
 			t.Errorf("the status says %q, want %q", got, want)
 		}
 		if got := b.logged("the nodes do not mean the same VIP"); len(got) != 2 {

@@ -24,9 +24,11 @@ type LeaseStatus struct {
 	Candidates []LeaseCandidate `json:"candidates"`
 	// Bootstrapping: etcd was never reached, and VRRP elects.
 	Bootstrapping bool `json:"bootstrapping"`
-	// Error is why etcd does not answer, or not in full, or else what is wrong with
-	// the VIP's name on the nodes; empty: nothing.
+	// Error is why etcd does not answer, or not in full; empty: it does.
 	Error string `json:"error"`
+	// Discord is what nodes mean by the VIP's name that do not mean the same addresses;
+	// empty: they do.
+	Discord string `json:"discord"`
 }
 
 // LeaseCandidate is a node that would take the lease.
@@ -44,10 +46,7 @@ func (g *group) leaseStatus(now time.Time) *LeaseStatus {
 	s := &LeaseStatus{
 		Held: m.Held, RemainingSeconds: m.Remaining.Seconds(), TTLSeconds: m.TTL.Seconds(),
 		Holder: m.Holder, Term: m.Term, Candidates: []LeaseCandidate{},
-		Bootstrapping: m.Bootstraps, Error: g.leaseTrouble(now, m),
-	}
-	if s.Error == "" {
-		s.Error = m.Discord
+		Bootstrapping: m.Bootstraps, Error: g.leaseTrouble(now, m), Discord: m.Discord,
 	}
 	byName := func(a, b lease.Candidate) int { return strings.Compare(a.Node, b.Node) }
 	for _, c := range slices.SortedFunc(slices.Values(m.Candidates), byName) {
