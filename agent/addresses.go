@@ -126,7 +126,7 @@ func (g *group) send(now time.Time, o order) {
 	o.rulesBy = now.Add(rulesWait)
 	o.placed = placed{interfaceName: g.seat(), addrs: slices.Clone(g.cfg.Addresses)}
 	if o.hold && g.machine.lease != nil {
-		o.addrs = slices.DeleteFunc(o.addrs, func(a netip.Addr) bool { return !g.machine.lease.Claims(a) })
+		o.addrs = slices.DeleteFunc(o.addrs, func(a netip.Addr) bool { return !g.machine.lease.MayHave(a) })
 	}
 	g.agent.applier.put(g, o)
 }

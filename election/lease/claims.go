@@ -62,9 +62,9 @@ type Claim struct {
 	VIP, Node string
 }
 
-// Claims tells whether this node, as owner, may have an address: after a reload one
+// MayHave tells whether this node, as owner, may have an address: after a reload one
 // that is new is claimed first. It is of use while a lease decides.
-func (m *Machine) Claims(a netip.Addr) bool {
+func (m *Machine) MayHave(a netip.Addr) bool {
 	return m.bootstraps || !m.mine() || m.owner.Addresses == "" || slices.Contains(m.owner.Addresses.List(), a)
 }
 

@@ -126,11 +126,11 @@ func TestClaims(t *testing.T) {
 			s := onStage(t, nil, second).seated()
 			added := netip.MustParseAddr(theirs)
 			s.revised("192.0.2.10", theirs)
-			if !s.m.Claims(theVIP) || s.m.Claims(added) {
+			if !s.m.MayHave(theVIP) || s.m.MayHave(added) {
 				t.Error("it may have what is not claimed yet")
 			}
 			s.took(s.order(Take))
-			if got := s.m.Claimed(); got != "192.0.2.10 192.0.2.20" || !s.m.Claims(added) {
+			if got := s.m.Claimed(); got != "192.0.2.10 192.0.2.20" || !s.m.MayHave(added) {
 				t.Errorf("it claims %q", got)
 			}
 			s.tells()
