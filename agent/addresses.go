@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -124,6 +125,9 @@ func (g *group) send(now time.Time, o order) {
 	o.serial = g.serial
 	o.rulesBy = now.Add(rulesWait)
 	o.placed = placed{interfaceName: g.seat(), addrs: slices.Clone(g.cfg.Addresses)}
+	if o.hold && g.machine.lease != nil {
+		o.addrs = slices.DeleteFunc(o.addrs, func(a netip.Addr) bool { return !g.machine.lease.MayHave(a) })
+	}
 	g.agent.applier.put(g, o)
 }
 

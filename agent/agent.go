@@ -319,7 +319,11 @@ func (a *Agent) handle(now time.Time, ev Event) {
 			ev.group.leaseSeen(now, ev.view)
 		}
 	case leaseUnseen:
-		ev.group.leaseUnseen(ev.err)
+		if !ev.group.gone {
+			ev.group.leaseUnseen(now, ev.err)
+		}
+	case leaseNoted:
+		ev.group.leaseNoted(now, ev.err)
 	case membersSeen:
 		a.membersSeen(now, ev)
 	case keysRead:
@@ -353,6 +357,7 @@ func (a *Agent) touch(ev Event) {
 		ev.group.stale = true
 	case leaseSeen:
 		ev.group.stale = true
+	case leaseNoted:
 	default:
 		for _, g := range a.groups {
 			g.stale = true

@@ -170,8 +170,9 @@ type Leases interface {
 	// cluster that proves itself where etcd is.
 	Known() (bool, error)
 	// Remember notes that the cluster's etcd was reached, so that it survives a
-	// power-off.
-	Remember() error
+	// power-off, and how it proves itself now. It writes, and asks etcd, only if that
+	// is not what is noted.
+	Remember(ctx context.Context) error
 }
 
 // LeaseGroup names a VIP group in a cluster's etcd.
@@ -180,8 +181,8 @@ type LeaseGroup struct{ Cluster, VIP string }
 // Members follows who is in the cluster, by its etcd.
 type Members interface {
 	// Follow reports what was remembered at first, then who is in the cluster,
-	// after each change, and why that cannot be learned each time it begins, until
-	// ctx ends.
+	// after each change, and why that cannot be learned each time it begins or becomes
+	// something else, until ctx ends.
 	Follow(ctx context.Context, where config.Etcd, fn func(Membership)) error
 }
 

@@ -126,6 +126,12 @@ type leaseUnseen struct {
 	err   error
 }
 
+// leaseNoted is whether it is noted that etcd was reached, for the next start.
+type leaseNoted struct {
+	group *group
+	err   error
+}
+
 // keysRead is the content of the key file.
 type keysRead struct {
 	path    string
@@ -151,6 +157,7 @@ func (membersSeen) event()      {}
 func (leaseAnswered) event()    {}
 func (leaseSeen) event()        {}
 func (leaseUnseen) event()      {}
+func (leaseNoted) event()       {}
 func (keysRead) event()         {}
 func (requested) event()        {}
 

@@ -24,12 +24,26 @@ type leased struct {
 	// offBy is the order that takes them off, 0: none.
 	off   bool
 	offBy uint64
-	// held: the machine held the lease when it was asked last. remembered: that
-	// etcd was reached is noted, or is being noted.
-	held, remembered bool
-	// trouble is what was told last of etcd.
-	trouble string
+	// held: the machine held the lease when it was asked last. reached: it was told
+	// that etcd was reached.
+	held, reached bool
+	// noting: it is being noted that etcd was reached, next at noteAt; unnoted is why
+	// that did not succeed.
+	noting  bool
+	noteAt  time.Time
+	unnoted complaint
+	// unseen is why the keys cannot be followed, since unseenSince; empty: they can.
+	unseen      string
+	unseenSince time.Time
+	// trouble and discord are what is told of etcd, and of the other nodes' addresses.
+	trouble, discord complaint
+	// claimed are the addresses that this node, as owner, may have.
+	claimed lease.Addresses
 }
+
+// unseenPatience is how long keys may not be followed before that is told: a watch
+// ends with each restart of etcd's member, and is begun again.
+const unseenPatience = 5 * time.Second
 
 func (l *leased) stop() {
 	if l.end != nil {
@@ -134,10 +148,13 @@ func (g *group) followLease(now time.Time) {
 			g.order(now, order{hold: true}) // what VRRP gave it is bound by the lease from now on
 		}
 	}
-	g.tellTrouble(s)
-	if m.Reached() && !l.remembered {
-		l.remembered = true
-		g.remember()
+	if claimed := m.Claimed(); claimed != l.claimed {
+		l.claimed = claimed
+		g.holdClaimed(now)
+	}
+	g.tellTrouble(now, s)
+	if m.Reached() && s.Trouble == "" {
+		g.remember(now)
 	}
 }
 
@@ -151,13 +168,16 @@ func (g *group) byLease() bool {
 // group's lease; certain: it is so.
 func (g *group) nobodyStands(now time.Time, least election.Band) (why string, certain bool) {
 	s := g.machine.lease.Status(now)
-	if !s.Reached || s.Trouble != "" {
+	if !s.Reached || g.leaseTrouble(now, s) != "" {
 		return "", false
 	}
+	addresses := lease.SetOf(g.cfg.Addresses)
 	var all []string
 	for _, c := range s.Candidates {
 		switch {
 		case c.Node == g.agent.config.Node:
+		case !c.Addresses.Agrees(addresses):
+			all = append(all, c.Node+" has other addresses")
 		case c.Band >= least:
 			return "", false
 		default:
@@ -171,35 +191,90 @@ func (g *group) nobodyStands(now time.Time, least election.Band) (why string, ce
 	return strings.Join(all, ", "), true
 }
 
+// notePeriod is the time between two looks at what is noted of etcd: its CA may
+// have been replaced, or the disk may have been full.
+const notePeriod = time.Minute
+
 // remember notes for the next start that etcd was reached.
-func (g *group) remember() {
-	a := g.agent
-	g.log.Info("etcd was reached; it elects from now on, after a restart too")
-	a.spawn(func(context.Context) {
-		if err := a.edges.Leases.Remember(); err != nil {
-			g.log.Error("after a restart without etcd, VRRP will elect on this node as before its first contact with etcd", "error", err)
-		}
+func (g *group) remember(now time.Time) {
+	l, a := &g.leased, g.agent
+	if l.noting || now.Before(l.noteAt) {
+		return
+	}
+	if !l.reached {
+		g.log.Info("etcd was reached; it elects from now on, after a restart too")
+	}
+	l.reached, l.noting, l.noteAt = true, true, now.Add(notePeriod)
+	a.spawn(func(ctx context.Context) {
+		err := a.edges.Leases.Remember(ctx)
+		a.Post(ctx, leaseNoted{group: g, err: err})
 	})
 }
 
-// tellTrouble tells once what is wrong between this node and etcd.
-func (g *group) tellTrouble(s lease.Status) {
+func (g *group) leaseNoted(now time.Time, err error) {
+	l, why := &g.leased, ""
+	if err != nil {
+		why = err.Error()
+	}
+	l.noting = false
+	switch begins, ends := l.unnoted.hear(now, why); {
+	case begins:
+		g.log.Error("after a restart without etcd, VRRP will elect on this node as before its first contact with etcd; trying again each minute", "error", err)
+	case ends:
+		g.log.Info("it is noted that etcd was reached; it elects after a restart too")
+	}
+}
+
+// holdClaimed holds addresses that a reload added, when they are claimed.
+func (g *group) holdClaimed(now time.Time) {
+	if !g.holds() || len(without(g.cfg.Addresses, g.held)) == 0 {
+		return
+	}
+	g.order(now, order{hold: true, announce: true})
+	if !g.cfg.Announce.Routed() {
+		g.announcements.begin(now, time.Time{})
+	}
+}
+
+// leaseTrouble is what is wrong between this node and etcd; empty: nothing.
+func (g *group) leaseTrouble(now time.Time, s lease.Status) string {
 	l := &g.leased
-	switch {
-	case s.Trouble != "" && l.trouble == "":
-		g.log.Warn("etcd does not answer for the lease", "error", s.Trouble, "bootstrapping", s.Bootstraps)
-	case s.Trouble == "" && l.trouble != "":
+	if s.Trouble == "" && l.unseen != "" && now.Sub(l.unseenSince) >= unseenPatience {
+		return l.unseen // although the lease is renewed
+	}
+	return s.Trouble
+}
+
+// tellTrouble tells what is wrong between this node and etcd, and between the nodes.
+func (g *group) tellTrouble(now time.Time, s lease.Status) {
+	l := &g.leased
+	trouble := g.leaseTrouble(now, s)
+	switch begins, ends := l.trouble.hear(now, trouble); {
+	case begins:
+		g.log.Warn("etcd does not answer for the lease, or not in full", "error", trouble, "bootstrapping", s.Bootstraps)
+	case ends:
 		g.log.Info("etcd answers for the lease again")
 	}
-	l.trouble = s.Trouble
+	switch begins, ends := l.discord.hear(now, s.Discord); {
+	case begins:
+		g.log.Error("the nodes do not mean the same VIP", "error", s.Discord)
+	case ends:
+		g.log.Info("the nodes mean the same VIP again")
+	}
 }
 
 func (g *group) leaseSeen(now time.Time, v lease.View) {
+	g.leased.unseen = ""
 	g.do(now, g.machine.lease.Seen(now, v))
 }
 
-func (g *group) leaseUnseen(err error) {
-	g.log.Debug("etcd's keys cannot be followed; trying again", "error", err)
+func (g *group) leaseUnseen(now time.Time, err error) {
+	l := &g.leased
+	if l.unseen == "" {
+		l.unseenSince = now
+	}
+	l.unseen = "etcd's keys cannot be followed: " + err.Error()
+	g.tellTrouble(now, g.machine.lease.Status(now))
 }
 
 // boundByLease bounds an order to hold by the lease, and tells whether it may be

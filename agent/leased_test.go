@@ -24,9 +24,15 @@ const byLease = `vips: [{name: apiserver, addresses: [192.0.2.10], election: etc
 type etcdWay struct {
 	*leasetest.Client
 	node *node
+	// beside are the ways to groups other than the first.
+	beside map[string]*leasetest.Client
 	// known: etcd was reached. unknown makes the look at that fail.
 	known   bool
 	unknown error
+	// unnoted makes the note of it fail.
+	unnoted error
+	// unseen makes etcd refuse to tell its keys.
+	unseen error
 }
 
 // Use implements Leases.
@@ -34,20 +40,32 @@ func (w *etcdWay) Use(config.Etcd) {}
 
 // Call implements Leases. A frozen process neither asks nor learns the answer, a
 // killed one does not ask.
-func (w *etcdWay) Call(ctx context.Context, _ LeaseGroup, o lease.Order) lease.Answer {
+func (w *etcdWay) Call(ctx context.Context, g LeaseGroup, o lease.Order) lease.Answer {
 	p := w.node.process
 	if p.gone() {
 		return lease.Answer{Kind: o.Kind, Number: o.Number, Err: errKilled}
 	}
-	a := w.Client.Call(ctx, o)
+	a := w.to(g).Call(ctx, o)
 	p.pass()
 	return a
 }
 
+// to is the way to a group.
+func (w *etcdWay) to(g LeaseGroup) *leasetest.Client {
+	if c := w.beside[g.VIP]; c != nil {
+		return c
+	}
+	return w.Client
+}
+
 // Watch implements Leases.
-func (w *etcdWay) Watch(ctx context.Context, _ LeaseGroup, seen func(lease.View), trouble func(error)) {
+func (w *etcdWay) Watch(ctx context.Context, g LeaseGroup, seen func(lease.View), trouble func(error)) {
 	p := w.node.process
-	w.Client.Watch(ctx, func(v lease.View) { p.pass(); seen(v) }, trouble)
+	for w.unseen != nil && ctx.Err() == nil {
+		trouble(w.unseen)
+		time.Sleep(250 * time.Millisecond)
+	}
+	w.to(g).Watch(ctx, func(v lease.View) { p.pass(); seen(v) }, trouble)
 }
 
 // Known implements Leases.
@@ -58,11 +76,11 @@ func (w *etcdWay) Known() (bool, error) {
 }
 
 // Remember implements Leases.
-func (w *etcdWay) Remember() error {
+func (w *etcdWay) Remember(context.Context) error {
 	w.node.lan.mu.Lock()
 	defer w.node.lan.mu.Unlock()
-	w.known = true
-	return nil
+	w.known = w.unnoted == nil
+	return w.unnoted
 }
 
 // voter is a node that is elected by etcd.

@@ -24,8 +24,11 @@ type LeaseStatus struct {
 	Candidates []LeaseCandidate `json:"candidates"`
 	// Bootstrapping: etcd was never reached, and VRRP elects.
 	Bootstrapping bool `json:"bootstrapping"`
-	// Error is why etcd did not answer the last time; empty: it did.
+	// Error is why etcd does not answer, or not in full; empty: it does.
 	Error string `json:"error"`
+	// Discord is what nodes mean by the VIP's name that do not mean the same addresses;
+	// empty: they do.
+	Discord string `json:"discord"`
 }
 
 // LeaseCandidate is a node that would take the lease.
@@ -43,7 +46,7 @@ func (g *group) leaseStatus(now time.Time) *LeaseStatus {
 	s := &LeaseStatus{
 		Held: m.Held, RemainingSeconds: m.Remaining.Seconds(), TTLSeconds: m.TTL.Seconds(),
 		Holder: m.Holder, Term: m.Term, Candidates: []LeaseCandidate{},
-		Bootstrapping: m.Bootstraps, Error: m.Trouble,
+		Bootstrapping: m.Bootstraps, Error: g.leaseTrouble(now, m), Discord: m.Discord,
 	}
 	byName := func(a, b lease.Candidate) int { return strings.Compare(a.Node, b.Node) }
 	for _, c := range slices.SortedFunc(slices.Values(m.Candidates), byName) {

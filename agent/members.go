@@ -39,8 +39,10 @@ type membership struct {
 
 	members []ClusterMember
 	source  memberSource
-	// fault is why they cannot be learned now; empty: they can.
-	fault string
+	// fault is why they cannot be learned now; empty: they can. unlearned is what was
+	// told of it.
+	fault     string
+	unlearned complaint
 	// stranger: this node is none of them.
 	stranger bool
 }
@@ -99,20 +101,20 @@ func (a *Agent) membersSeen(now time.Time, ev membersSeen) {
 		return
 	}
 	if seen.Err != nil {
-		if m.fault == "" {
-			a.log.Warn("etcd does not tell who its members are; the peers stay as they are", "error", seen.Err)
-		}
 		m.fault = seen.Err.Error()
 	} else {
-		if m.fault != "" && !seen.Remembered {
-			a.log.Info("etcd tells who its members are again")
-		}
 		m.members, m.source = seen.Members, toldMembers
 		if seen.Remembered {
 			m.source = rememberedMembers
 		} else {
 			m.fault = ""
 		}
+	}
+	switch begins, ends := m.unlearned.hear(now, m.fault); {
+	case begins:
+		a.log.Warn("etcd does not tell who its members are; the peers stay as they are", "error", m.fault)
+	case ends:
+		a.log.Info("etcd tells who its members are again")
 	}
 	if seen.Forgetful != nil {
 		a.log.Warn("etcd's members will not be known at the next start before etcd tells them", "error", seen.Forgetful)

@@ -73,10 +73,13 @@ func derive(c *Config, f *findings) {
 	deriveBGP(&c.BGP, f)
 }
 
+// placeName is the name of a group that has none: its place in the file.
+func placeName(i int) string { return fmt.Sprintf("vip%d", i+1) }
+
 func deriveVIP(v *VIP, i int, f *findings) {
 	at := element("vips", i)
 	if v.Name == "" {
-		v.Name = fmt.Sprintf("vip%d", i+1)
+		v.Name = placeName(i)
 	}
 	if len(v.Addresses) > 0 && v.Addresses[0].IsValid() {
 		first := v.Addresses[0].AsSlice()

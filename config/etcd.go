@@ -104,6 +104,11 @@ func checkEtcd(e *Etcd, f *findings) {
 	}
 }
 
+// maxClaims is how many addresses a group may have that etcd elects: two comparisons
+// each, and a few more, are one transaction, which etcd takes up to 128 of
+// (--max-txn-ops).
+const maxClaims = 60
+
 // checkLease reports settings of another election. Beside a lease there is no
 // preemption: who holds it keeps it inside its band.
 func checkLease(v *VIP, at string, f *findings) {
@@ -112,9 +117,23 @@ func checkLease(v *VIP, at string, f *findings) {
 		f.add(member(at, "etcd"), "is for election: etcd; this group's is %s", v.Election)
 	case v.Election == ElectionEtcd && v.Fence == 0:
 		f.add(member(at, "fence"), "0s lets a frozen daemon keep the VIP beyond its lease; write 1s or more")
+	case v.Election == ElectionEtcd && len(v.Addresses) > maxClaims:
+		f.add(member(at, "addresses"), "%d of them are more than etcd compares at once with election: etcd; write at most %d, and another group for the others", len(v.Addresses), maxClaims)
 	case v.Election == ElectionEtcd && v.VRRP.Preempt == PreemptAlways:
 		f.add(member(at, "vrrp.preempt"), "always is for election: vrrp; a lease stays where it is while its holder is healthy")
 	}
+}
+
+// nameWarnings are of VIPs that etcd elects by a name that is their place in the file:
+// on another node another VIP may have that place.
+func nameWarnings(c *Config) []string {
+	var all []string
+	for i, v := range c.VIPs {
+		if len(c.VIPs) > 1 && v.Election == ElectionEtcd && v.Name == placeName(i) {
+			all = append(all, fmt.Sprintf("%s: %s is the VIP's place in the file, and has to mean the same addresses on all nodes with election: etcd; write a name of its own, such as apiserver, on all of them", member(element("vips", i), "name"), v.Name))
+		}
+	}
+	return all
 }
 
 // etcdWord stands in a list of peers for the members of etcd.

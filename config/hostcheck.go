@@ -118,7 +118,7 @@ func Warnings(c *Config, host []Interface) []string {
 			all = append(all, element("vips", i)+"."+w)
 		}
 	}
-	return slices.Concat(all, bgpWarnings(c), sourceWarnings(c, host))
+	return slices.Concat(all, nameWarnings(c), bgpWarnings(c), sourceWarnings(c, host))
 }
 
 // SettingWarnings are those of [Warnings] that no host changes.
@@ -129,7 +129,7 @@ func SettingWarnings(c *Config) []string {
 			all = append(all, element("vips", i)+"."+w)
 		}
 	}
-	return append(all, bgpWarnings(c)...)
+	return slices.Concat(all, nameWarnings(c), bgpWarnings(c))
 }
 
 func linkWarnings(v VIP, host []Interface) []string {

@@ -165,6 +165,18 @@ func TestWarnings(t *testing.T) {
 				"vips[1].health[0].insecure: the server is not verified",
 			},
 		},
+		{
+			"several VIPs elected by etcd, some named by their place",
+			"vips: [{addresses: [192.0.2.10], election: etcd}, {addresses: [192.0.2.20], election: etcd, name: web}, {addresses: [192.0.2.30]}]",
+			[]Interface{link("eth0", "192.0.2.11/24")},
+			[]string{"vips[0].name: vip1 is the VIP's place in the file, and has to mean the same addresses on all nodes with election: etcd; write a name of its own, such as apiserver, on all of them"},
+		},
+		{
+			"a single VIP elected by etcd has one place everywhere",
+			"vips: [{addresses: [192.0.2.10], election: etcd}]",
+			[]Interface{link("eth0", "192.0.2.11/24")},
+			nil,
+		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got := Warnings(parsed(t, row.file), row.host)

@@ -112,6 +112,26 @@ func answered(f *Facts, o counter.Outcome) {
 	f.Groups[0].Probes[0] = Probe{Check: "apiserver", Ready: o, Reason: "the server " + o.String()}
 }
 
+const etcdURL = "https://127.0.0.1:2379"
+
+// elected: etcd elects, and is well.
+func elected(f *Facts) *Etcd {
+	f.Config.VIPs[0].Election = config.ElectionEtcd
+	return etcd(f)
+}
+
+// followed: the peers are etcd's members, and it is well.
+func followed(f *Facts) *Etcd {
+	f.Config.VIPs[0].VRRP.EtcdPeers = true
+	return etcd(f)
+}
+
+func etcd(f *Facts) *Etcd {
+	e := &Etcd{Members: []netip.Addr{addr("192.0.2.11"), addr("192.0.2.12")}, ShownUntil: noon().AddDate(1, 0, 0)}
+	f.Etcd = Known(e)
+	return e
+}
+
 // row is one thing that is different from a host on which all is well, and what
 // comes of it.
 type row struct {
@@ -325,6 +345,25 @@ func rows() []row {
 			f.CNI = Known(CNI{Where: "calico-node", Known: true, Method: "kubernetes-internal-ip"})
 		}, "", "", ""},
 
+		{"etcd elects and is down", func(f *Facts) { elected(f).Silent = "connection refused" }, EtcdUnreachable, Error, etcdURL},
+		{"etcd tells the peers and is down", func(f *Facts) { followed(f).Silent = "connection refused" }, EtcdUnreachable, Warning, etcdURL},
+		{"etcd is down before kubeadm has run", func(f *Facts) { f.Initialised = false; elected(f).Silent = "connection refused" }, EtcdUnreachable, Info, etcdURL},
+		{"etcd elects and has no quorum", func(f *Facts) { elected(f).Keyless = "no answer" }, EtcdUnreachable, Error, etcdURL},
+		{"etcd tells the peers and has no quorum", func(f *Facts) { followed(f).Keyless = "no answer" }, "", "", ""},
+		{"etcd's certificate is of another CA", func(f *Facts) {
+			e := elected(f)
+			e.Silent, e.Distrust = "ca_file does not hold the CA", true
+		}, EtcdCertificate, Error, etcdURL},
+		{"the certificate for etcd ends soon", func(f *Facts) { elected(f).ShownUntil = noon().AddDate(0, 0, 29) }, EtcdCertificate, Warning, "/etc/kubernetes/pki/etcd/healthcheck-client.crt"},
+		{"the certificate for etcd has ended, and etcd does not mind", func(f *Facts) { elected(f).ShownUntil = noon() }, EtcdCertificate, Error, "/etc/kubernetes/pki/etcd/healthcheck-client.crt"},
+		{"etcd elects and has used up its quota", func(f *Facts) { elected(f).Alarms = []string{"NOSPACE"} }, EtcdAlarm, Error, etcdURL},
+		{"etcd tells the peers and its members differ", func(f *Facts) { followed(f).Alarms = []string{"CORRUPT"} }, EtcdAlarm, Warning, etcdURL},
+		{"this host is no member", func(f *Facts) {
+			followed(f).Members = []netip.Addr{addr("192.0.2.12"), addr("192.0.2.10"), addr("127.0.0.1")}
+		}, EtcdStranger, Warning, etcdURL},
+		{"etcd elects, on other hosts", func(f *Facts) { elected(f).Members = []netip.Addr{addr("198.51.100.1")} }, "", "", ""},
+		{"etcd elects and all is well", func(f *Facts) { elected(f) }, "", "", ""},
+
 		{"another program has the port of the metrics", func(f *Facts) {
 			f.Sockets = Known([]Socket{{Local: addrPort("0.0.0.0:9650"), Program: Program{"nginx", 5}}})
 		}, PortTaken, Error, "metrics.listen"},
@@ -476,6 +515,7 @@ func TestWhatCouldNotBeSeen(t *testing.T) {
 		{"the pods' network", func(f *Facts) { f.CNI = Unknown[CNI](why) }, []string{"cni"}},
 		{"the kubelet", func(f *Facts) { f.Kubelet = Unknown[*Kubelet](why) }, []string{"kubelet"}},
 		{"the flags of the control plane", func(f *Facts) { f.Flags = Unknown[[]Flag](why) }, []string{"etcd", "api-server"}},
+		{"etcd", func(f *Facts) { elected(f); f.Etcd = Unknown[*Etcd](why) }, []string{"etcd-answers"}},
 		{"files that configure the network", func(f *Facts) { f.Mentions = Unknown[[]Mention](why) }, []string{"interface-manager"}},
 	}
 	for _, r := range rows {

@@ -72,6 +72,8 @@ type Facts struct {
 	// Flags are addresses in the flags of etcd and the API server.
 	Flags Fact[[]Flag]
 	CNI   Fact[CNI]
+	// Etcd is the cluster's, where the configuration needs it.
+	Etcd Fact[*Etcd]
 
 	// Sockets are the ports that are taken on this host; Speakers the programs
 	// that speak BGP here, but vipd.

@@ -96,6 +96,11 @@ const (
 	APIServerAdvertisesVIP ID = "apiserver-advertises-vip"
 	CNIAutodetection       ID = "cni-autodetection"
 
+	EtcdUnreachable ID = "etcd-unreachable"
+	EtcdCertificate ID = "etcd-certificate"
+	EtcdAlarm       ID = "etcd-alarm"
+	EtcdStranger    ID = "etcd-stranger"
+
 	PortTaken ID = "port-taken"
 
 	BGPSpeakerBeside ID = "bgp-speaker-beside"
@@ -134,6 +139,7 @@ func IDs() []ID {
 		CertificateLacksVIP, CertificateEnds,
 		NodeIPIsVIP, NodeIPAbsent, HostnameIsVIP,
 		EtcdAdvertisesVIP, APIServerAdvertisesVIP, CNIAutodetection,
+		EtcdUnreachable, EtcdCertificate, EtcdAlarm, EtcdStranger,
 		PortTaken,
 		BGPSpeakerBeside, BGPSessionDown, BGPSessionFault, BFDSessionDown, SpeakerDies, RoutingMissing,
 		LoopLate,

@@ -125,6 +125,7 @@ func questions() []question {
 		{"certificate", judgeCertificates},
 		{"kubelet", judgeKubelet},
 		{"etcd", judgeEtcd},
+		{"etcd-answers", judgeClusterEtcd},
 		{"api-server", judgeAPIServer},
 		{"cni", judgeCNI},
 		{"ports", judgePorts},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vipd/vipd/doctor"
 	"github.com/vipd/vipd/doctor/survey"
+	"github.com/vipd/vipd/election/lease/etcd"
 )
 
 // defaultListen is three rounds of hellos.
@@ -29,6 +30,7 @@ func newDoctorCommand(g *globals) *cobra.Command {
 			if listen <= 0 {
 				return &exitError{exitUsage, fmt.Errorf("--listen: %s is no time to listen for; give one such as 3s", listen)}
 			}
+			etcd.Quiet()
 			return g.doctor(c.Context(), listen, asJSON)
 		},
 	}

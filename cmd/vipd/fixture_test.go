@@ -36,7 +36,8 @@ func routed() agent.Status {
 	return s
 }
 
-// leased are VIPs that are elected by etcd: here, elsewhere, not yet, not now.
+// leased are VIPs that are elected by etcd: here, elsewhere, not yet, not now, and one
+// that is another one elsewhere.
 func leased() agent.Status {
 	s := owner()
 	mine := s.VIPs[0]
@@ -50,7 +51,10 @@ func leased() agent.Status {
 	early.Election.Lease = &agent.LeaseStatus{Bootstrapping: true, Error: "open ca.crt: no such file or directory"}
 	lost.Name, lost.State, lost.Owner, lost.Reason, lost.Detail = "not-now", agent.StateBackup, "", election.LeaseLost, "the lease was not confirmed for 4.75s: no answer"
 	lost.Election.Lease = &agent.LeaseStatus{TTLSeconds: 5, Term: 3, Error: "no answer"}
-	s.VIPs = []agent.VIPStatus{mine, other, early, lost}
+	mixed := other
+	mixed.Name = "vip2"
+	mixed.Election.Lease = &agent.LeaseStatus{TTLSeconds: 5, Holder: "cp2", Term: 3, Discord: "cp2 owns this name with 192.0.2.20, here it has 192.0.2.10; give the VIP with the same addresses the same vips[].name on all nodes"}
+	s.VIPs = []agent.VIPStatus{mine, other, early, lost, mixed}
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -23,7 +24,12 @@ import (
 type leases struct {
 	notes lasting.Directory
 
+	// noting is held while a note is made: etcd may be asked for it.
+	noting sync.Mutex
+
 	mu sync.Mutex
+	// noted is what the note says, as far as is known.
+	noted string
 	// where etcd is, and of: where it was when the client was opened.
 	where, of config.Etcd
 	client    *etcd.Client
@@ -107,6 +113,7 @@ func (l *leases) Known() (bool, error) {
 	if note == nil || err != nil {
 		return false, err
 	}
+	l.setNoted(string(note))
 	digest, err := l.authority()
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -114,12 +121,52 @@ func (l *leases) Known() (bool, error) {
 	return err == nil && string(note) == digest, err
 }
 
-func (l *leases) Remember() error {
+// Remember notes a CA that etcd has proved itself with. One that was replaced while
+// connections live on is tried by a new one: the file may be another cluster's.
+func (l *leases) Remember(ctx context.Context) error {
+	l.noting.Lock()
+	defer l.noting.Unlock()
 	digest, err := l.authority()
+	if err != nil || digest == l.isNoted() {
+		return err
+	}
+	if err := l.prove(ctx); err != nil {
+		return fmt.Errorf("note etcd's CA, which is another one than is noted: %w", err)
+	}
+	if again, err := l.authority(); err != nil || again != digest {
+		return errors.Join(errors.New("note etcd's CA: the file changed just now"), err)
+	}
+	if err := l.notes.Store(etcdNote, []byte(digest)); err != nil {
+		return err
+	}
+	l.setNoted(digest)
+	return nil
+}
+
+func (l *leases) setNoted(digest string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.noted = digest
+}
+
+func (l *leases) isNoted() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.noted
+}
+
+// prove asks etcd by a connection of its own.
+func (l *leases) prove(ctx context.Context) (err error) {
+	l.mu.Lock()
+	where := l.where
+	l.mu.Unlock()
+	client, err := etcd.Open(etcdConfig(where))
 	if err != nil {
 		return err
 	}
-	return l.notes.Store(etcdNote, []byte(digest))
+	defer func() { err = errors.Join(err, client.Close()) }()
+	_, err = client.Members(ctx)
+	return err
 }
 
 // authority is a digest of what etcd proves itself with.

@@ -167,6 +167,9 @@ func (p *page) lease(l *agent.LeaseStatus) {
 	if l.Error != "" {
 		text, paint = text+"; "+l.Error, p.style.bad
 	}
+	if l.Discord != "" {
+		text, paint = text+"; "+l.Discord, p.style.bad
+	}
 	p.field("lease", text, paint)
 	p.candidates(l.Candidates)
 }

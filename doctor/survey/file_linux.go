@@ -82,6 +82,11 @@ func (s *survey) files() []doctor.File {
 			}
 		}
 	}
+	if c.UsesEtcd() {
+		add(false, c.Etcd.CAFile, "etcd.ca_file")
+		add(false, c.Etcd.CertFile, "etcd.cert_file")
+		add(false, c.Etcd.KeyFile, "etcd.key_file")
+	}
 	return all
 }
 

@@ -69,6 +69,7 @@ func Look(ctx context.Context, o Options) doctor.Facts {
 	var work errgroup.Group
 	work.Go(func() error { s.tryWaysOut(ctx); return nil })
 	work.Go(func() error { s.tryKernel(ctx); return nil })
+	work.Go(func() error { s.askEtcd(ctx); return nil })
 	for i := range s.facts.Groups {
 		g := &s.facts.Groups[i]
 		work.Go(func() error { s.askSegment(ctx, g); return nil })

@@ -50,11 +50,21 @@ type Machine struct {
 	// leftover: the addresses may be on this node from an earlier life.
 	leftover bool
 
+	// addresses are the group's. refused are those that another group's owner had when
+	// the owner key was at revision refusedAt; claimAt is when they are asked for again.
+	addresses Addresses
+	refused   []Claim
+	refusedAt int64
+	claimAt   time.Time
+
 	session session
 	// reached: the store has answered. trouble is why it does not, or did not do
 	// what was asked; empty: it does.
 	reached bool
 	trouble string
+	// unwritten is why the last change of the store was not made; empty: it was, or
+	// nothing is to be changed.
+	unwritten string
 
 	// epoch, revision, owner, candidates and terms are the newest that is known of
 	// the store; viewed is the last View's revision; seen: there was one. freeSince is when the owner key was first seen
@@ -138,7 +148,7 @@ type Machine struct {
 // New returns a machine in Init. leftover: see vrrp.New.
 func New(cfg Config, leftover bool) *Machine {
 	m := &Machine{
-		cfg: cfg, bootstraps: cfg.Bootstrap, leftover: leftover,
+		cfg: cfg, bootstraps: cfg.Bootstrap, leftover: leftover, addresses: SetOf(cfg.VRRP.Addresses),
 		wire:    vrrp.New(cfg.VRRP, leftover),
 		advert:  vrrp.SendAdvert{Priority: Priority, Checksum: cfg.VRRP.Checksum},
 		actions: make([]vrrp.Action, 0, 8),
@@ -204,6 +214,7 @@ func (m *Machine) note(now time.Time, ev vrrp.Event) {
 		m.own = ev.Own
 	case vrrp.Configure:
 		m.cfg.VRRP = ev.Config
+		m.readdress(now, ev.Config.Addresses)
 		if !ev.Config.FollowChecksum {
 			m.advert.Checksum = ev.Config.Checksum
 		}

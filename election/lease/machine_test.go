@@ -23,9 +23,9 @@ const (
 
 var (
 	theVIP = netip.MustParseAddr("192.0.2.10")
-	self   = Record{Node: "cp1", Addr: netip.MustParseAddr("192.0.2.11"), Band: election.Healthy, Priority: 200, TTL: stageTTL}
-	second = Candidate{Record: Record{Node: "cp2", Addr: netip.MustParseAddr("192.0.2.12"), Band: election.Healthy, Priority: 200, TTL: stageTTL}, Lease: 2, Revision: 12}
-	third  = Candidate{Record: Record{Node: "cp3", Addr: netip.MustParseAddr("192.0.2.13"), Band: election.Healthy, Priority: 190, TTL: stageTTL}, Lease: 3, Revision: 13}
+	self   = Record{Node: "cp1", Addr: netip.MustParseAddr("192.0.2.11"), Band: election.Healthy, Priority: 200, TTL: stageTTL, Addresses: "192.0.2.10"}
+	second = Candidate{Record: Record{Node: "cp2", Addr: netip.MustParseAddr("192.0.2.12"), Band: election.Healthy, Priority: 200, TTL: stageTTL, Addresses: "192.0.2.10"}, Lease: 2, Revision: 12}
+	third  = Candidate{Record: Record{Node: "cp3", Addr: netip.MustParseAddr("192.0.2.13"), Band: election.Healthy, Priority: 190, TTL: stageTTL, Addresses: "192.0.2.10"}, Lease: 3, Revision: 13}
 )
 
 // stage has cp1's machine and plays its world: clock, agent and store.

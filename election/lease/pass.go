@@ -69,7 +69,7 @@ func (m *Machine) successor() (best Candidate, ok bool) {
 	}
 	heard := func(c Candidate) bool { return slices.Contains(m.members, c.Addr) }
 	for _, c := range m.candidates {
-		if c.Node == m.cfg.Node || c.Band < least || !c.Addr.IsValid() || c.Lease == 0 {
+		if c.Node == m.cfg.Node || c.Band < least || !c.Addr.IsValid() || c.Lease == 0 || !c.Addresses.Agrees(m.addresses) {
 			continue
 		}
 		if !ok || better(heard(c), c.Record, heard(best), best.Record) {

@@ -20,6 +20,9 @@ type Status struct {
 	// time; empty: it did.
 	Reached bool
 	Trouble string
+	// Discord is what is wrong with the group's addresses on the nodes, and the mend;
+	// empty: they agree.
+	Discord string
 }
 
 // Status is what is known at now.
@@ -27,7 +30,10 @@ func (m *Machine) Status(now time.Time) Status {
 	s := Status{
 		Held: !m.bootstraps && m.holding() && m.owns(now), TTL: min(m.session.ttl, m.cfg.TTL),
 		Holder: m.owner.Node, Term: m.owner.Term, Candidates: m.candidates,
-		Bootstraps: m.bootstraps, Reached: m.reached, Trouble: m.trouble,
+		Bootstraps: m.bootstraps, Reached: m.reached, Trouble: m.trouble, Discord: m.discord(),
+	}
+	if s.Trouble == "" {
+		s.Trouble = m.unwritten // renewals may be answered all the same
 	}
 	if s.Held {
 		s.Remaining = m.until().Sub(now)

@@ -20,6 +20,8 @@ type Record struct {
 	// TTL is how long it counts on what the store confirmed, whole seconds; 0: it
 	// does not say.
 	TTL time.Duration
+	// Addresses are the group's, as its configuration has them.
+	Addresses Addresses
 }
 
 // Owner is the owner key. The zero Owner: there is none.
@@ -73,13 +75,15 @@ const (
 	// Take writes Owner, bound to Lease, if the owner key's revision is still
 	// Seen; 0: if there is none, and there was none since Viewed that came and went.
 	// With Unrenewed, the renewal's has to be Renewal still.
+	// Owner's addresses must not be claimed for another group; they are from then on
+	// for this one, bound to Lease, and those of Former that Owner lacks no more.
 	Take
 	// Pass writes Owner, bound to To's lease, if the owner key's revision is still
-	// Seen and the candidacy's To's.
+	// Seen and the candidacy's To's. Claims are as with Take, bound to To's lease.
 	Pass
-	// Resign deletes the owner key if its revision is still Seen, and writes Self, who
-	// has resigned, as candidacy, bound to Lease: so all see that the key was given
-	// up, and not deleted by hand.
+	// Resign deletes the owner key if its revision is still Seen, and the claims to
+	// Former, and writes Self, who has resigned, as candidacy, bound to Lease: so all see
+	// that the key was given up, and not deleted by hand.
 	Resign
 	// Leave ends Lease, and with it whatever is bound to it.
 	Leave
@@ -101,6 +105,8 @@ type Order struct {
 	Renewal   int64
 	To        Candidate
 	Owner     Owner
+	// Former is what the owner key says of its addresses.
+	Former Addresses
 	// Timeout is how long its answer is of use.
 	Timeout time.Duration
 }
@@ -115,8 +121,10 @@ type Answer struct {
 	Err error
 	// Done: it was. Without Err and Done something had changed.
 	Done bool
-	// Renewal is that of a Take that was not done.
+	// Renewal is that of a Take that was not done, Claims the addresses that another
+	// group's owner has.
 	Renewal int64
+	Claims  []Claim
 	// Renewed: the renewal was written, while the owner key was at the revision Seen.
 	Renewed bool
 	// Lost: the store does not know Lease any more.

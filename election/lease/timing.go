@@ -47,6 +47,8 @@ const (
 	// regainGrace is what an owner has to renew from when a candidate reaches the
 	// store again after a TTL or more.
 	regainGrace = time.Second
+	// claimPause is the pause after addresses were found to be another group's.
+	claimPause = time.Second
 	// takeStep orders those who would take a free key: the best one first.
 	takeStep = 100 * time.Millisecond
 	// quietIntervals is for how many ActiveDownIntervals no unknown owner may have

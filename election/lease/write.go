@@ -32,6 +32,7 @@ func (m *Machine) plan(now time.Time) {
 	o, wanted := m.wanted(now)
 	switch {
 	case !wanted:
+		m.unwritten = ""
 	case now.Before(m.writeAt):
 		m.wakeAt(m.writeAt)
 	default:
@@ -60,7 +61,7 @@ func (m *Machine) wanted(now time.Time) (o Order, wanted bool) {
 	case m.mine() && !m.holding() && !m.bootstraps && m.resigns && m.isOff(now):
 		self := m.self()
 		self.Band, self.Priority = election.Resigned, vrrp.PriorityResigned
-		return Order{Kind: Resign, Lease: m.session.id, Seen: m.owner.Revision, Self: self}, true
+		return Order{Kind: Resign, Lease: m.session.id, Seen: m.owner.Revision, Self: self, Former: m.owner.Addresses}, true
 	case m.mine() && !m.holding() && m.unsure && !m.resigns && m.state == vrrp.Backup && m.session.valid(now):
 		return m.take(m.owner.Revision, m.owner.Reason), true
 	case m.mayTake(now):
@@ -71,7 +72,7 @@ func (m *Machine) wanted(now time.Time) (o Order, wanted bool) {
 		return o, true
 	case m.mine() && !m.holding() && !m.bootstraps:
 		return o, false // it is about to be held
-	case m.mine() && m.state == vrrp.Active && m.owner.TTL != m.self().TTL:
+	case m.mine() && m.state == vrrp.Active && (m.owner.TTL != m.self().TTL || m.owner.Addresses != m.addresses) && m.mayClaim(now):
 		return m.take(m.owner.Revision, m.owner.Reason), true // the others are to wait for another time
 	}
 	self := m.self()
@@ -91,7 +92,7 @@ func (m *Machine) isOff(now time.Time) bool {
 }
 
 func (m *Machine) self() Record {
-	r := Record{Node: m.cfg.Node, Addr: m.own, Band: m.Band(), Priority: m.rank(), TTL: m.cfg.TTL}
+	r := Record{Node: m.cfg.Node, Addr: m.own, Band: m.Band(), Priority: m.rank(), TTL: m.cfg.TTL, Addresses: m.addresses}
 	if m.session.id != 0 {
 		r.TTL = min(r.TTL, m.session.ttl/leaseTTLs)
 	}
@@ -113,7 +114,7 @@ func (m *Machine) passOrder(now time.Time) Order {
 		reason = election.OwnerDraining
 	}
 	return Order{
-		Kind: Pass, Lease: m.session.id, Seen: m.owner.Revision, To: p.to,
+		Kind: Pass, Lease: m.session.id, Seen: m.owner.Revision, To: p.to, Former: m.owner.Addresses,
 		Owner: Owner{Record: p.to.Record, Term: m.terms + 1, From: m.cfg.Node, Reason: reason},
 	}
 }
@@ -126,7 +127,7 @@ func (m *Machine) take(seen int64, reason election.Reason) Order {
 		o.Term = m.terms + 1
 		seen = 0
 	}
-	return Order{Kind: Take, Lease: m.session.id, Seen: seen, Viewed: m.viewed, Owner: o}
+	return Order{Kind: Take, Lease: m.session.id, Seen: seen, Viewed: m.viewed, Owner: o, Former: m.Claimed()}
 }
 
 // mayTake: the key is free, or left by an earlier life of this node, and nobody
@@ -141,7 +142,7 @@ func (m *Machine) mayTake(now time.Time) bool {
 		return false
 	}
 	switch {
-	case !m.session.valid(now), m.resigns:
+	case !m.session.valid(now), m.resigns, !m.mayClaim(now):
 		return false
 	case !former && m.shown.Lease != 0:
 		return false // a View is to tell why it is free
@@ -164,7 +165,9 @@ func (m *Machine) mayTake(now time.Time) bool {
 func (m *Machine) overdue(now time.Time) bool {
 	m.adopts = false
 	switch {
-	case m.owner.Lease == 0, m.mine(), m.owner.TTL == 0:
+	case m.owner.Lease == 0, m.mine(), m.owner.TTL == 0, !m.mayClaim(now):
+		return false
+	case !m.owner.Addresses.Agrees(m.addresses): // its claims go with its lease
 		return false
 	case m.bootstraps, m.state != vrrp.Backup, m.duty != vrrp.Serve, !m.session.valid(now), !m.own.IsValid():
 		return false
@@ -196,7 +199,7 @@ func latest(a, b time.Time) time.Time {
 func (m *Machine) place() int {
 	n := 0
 	for _, c := range m.candidates {
-		if c.Node != m.cfg.Node && c.Node != m.owner.Node && c.Band > election.Draining && better(true, c.Record, true, m.self()) {
+		if c.Node != m.cfg.Node && c.Node != m.owner.Node && c.Band > election.Draining && c.Addresses.Agrees(m.addresses) && better(true, c.Record, true, m.self()) {
 			n++
 		}
 	}
@@ -207,8 +210,10 @@ func (m *Machine) place() int {
 func (m *Machine) written(now time.Time, a Answer) {
 	m.writing = 0
 	m.writeAt = now
+	m.unwritten = ""
 	if a.Err != nil {
 		m.noteTrouble(a.Err.Error())
+		m.unwritten = a.Err.Error()
 		m.writeAt = now.Add(m.pause())
 		m.unsure = m.unsure || a.Kind == Pass || a.Kind == Resign
 		return
@@ -233,6 +238,9 @@ func (m *Machine) written(now time.Time, a Answer) {
 		if a.Done {
 			m.ownedFrom = latest(m.ownedFrom, a.Sent)
 			return
+		}
+		if len(a.Claims) > 0 {
+			m.refuse(now, a.Claims)
 		}
 		if a.Renewal > m.renewal { // a View tells of it later, or not at all
 			m.renewal, m.aliveUntil = a.Renewal, over(now, m.owner.TTL)

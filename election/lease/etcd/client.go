@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -119,8 +120,18 @@ func (c *Client) explain(err error) error {
 		if problem := c.credentials.problem.Load(); problem != nil {
 			return *problem
 		}
+		if problem := c.credentials.refused(plainly(err)); problem != nil {
+			return problem
+		}
 	}
-	return fmt.Errorf("ask etcd at %s: %w", strings.Join(c.endpoints, ", "), plainly(err))
+	asked := "ask etcd at " + strings.Join(c.endpoints, ", ")
+	switch known := rpctypes.Error(err); {
+	case errors.Is(known, rpctypes.ErrNoSpace):
+		return fmt.Errorf("%s: it has used up its space and refuses writes (alarm NOSPACE): etcdctl compact REVISION, etcdctl defrag, then etcdctl alarm disarm: %w", asked, err)
+	case errors.Is(known, rpctypes.ErrPermissionDenied), errors.Is(known, rpctypes.ErrUserEmpty):
+		return fmt.Errorf("%s: its authentication does not allow that: etcdctl role grant-permission ROLE readwrite --prefix=true %s, for the user that the client certificate's common name says: %w", asked, root, err)
+	}
+	return fmt.Errorf("%s: %w", asked, plainly(err))
 }
 
 // told is an error in fewer words.

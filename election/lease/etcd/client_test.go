@@ -64,11 +64,17 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 // issue returns a certificate for 127.0.0.1 and its key, in PEM.
 func (a authority) issue(t *testing.T) (cert, key []byte) {
 	t.Helper()
+	return a.issueFor(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), "127.0.0.1")
+}
+
+// issueFor is issue for another time, or another address.
+func (a authority) issueFor(t *testing.T, from, until time.Time, addr string) (cert, key []byte) {
+	t.Helper()
 	private := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "etcd"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: from, NotAfter: until,
+		IPAddresses: []net.IP{net.ParseIP(addr)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, private.Public(), a.key)
@@ -122,6 +128,12 @@ func (m *member) MemberList(ctx context.Context, question *pb.MemberListRequest)
 func serve(t *testing.T, a authority, address string, m *member) (at string, end func()) {
 	t.Helper()
 	cert, key := a.issue(t)
+	return serveWith(t, a, address, m, cert, key)
+}
+
+// serveWith is serve with another certificate.
+func serveWith(t *testing.T, a authority, address string, m *member, cert, key []byte) (at string, end func()) {
+	t.Helper()
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)

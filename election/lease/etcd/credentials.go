@@ -17,13 +17,15 @@ import (
 // fileCredentials makes TLS sessions of what its files hold at the time.
 type fileCredentials struct {
 	ca, cert, key string
-	// problem is why the files were of no use at the last handshake; nil: they
-	// were.
+	// problem is what kept the last handshake from success, where it is a matter of
+	// certificates; nil: nothing.
 	problem *atomic.Pointer[error]
+	// shown is the certificate that was shown at the last handshake; nil: none.
+	shown *atomic.Pointer[x509.Certificate]
 }
 
 func newFileCredentials(c Config) *fileCredentials {
-	return &fileCredentials{ca: c.CAFile, cert: c.CertFile, key: c.KeyFile, problem: new(atomic.Pointer[error])}
+	return &fileCredentials{ca: c.CAFile, cert: c.CertFile, key: c.KeyFile, problem: new(atomic.Pointer[error]), shown: new(atomic.Pointer[x509.Certificate])}
 }
 
 // ClientHandshake implements credentials.TransportCredentials.
@@ -33,8 +35,17 @@ func (f *fileCredentials) ClientHandshake(ctx context.Context, authority string,
 		f.problem.Store(&err)
 		return nil, nil, err
 	}
+	f.shown.Store(nil)
+	if len(session.Certificates) > 0 {
+		f.shown.Store(session.Certificates[0].Leaf)
+	}
 	f.problem.Store(nil)
-	return credentials.NewTLS(session).ClientHandshake(ctx, authority, conn)
+	secured, info, err := credentials.NewTLS(session).ClientHandshake(ctx, authority, conn)
+	if problem := f.distrust(authority, err); problem != nil {
+		f.problem.Store(&problem)
+		return nil, nil, problem
+	}
+	return secured, info, err
 }
 
 func (f *fileCredentials) load() (*tls.Config, error) {

@@ -101,14 +101,14 @@ func (l *Leases) Call(ctx context.Context, g Group, o lease.Order) lease.Answer 
 		if o.Unrenewed {
 			also = append(also, clientv3.Compare(clientv3.ModRevision(g.renewal()), "=", o.Renewal))
 		}
-		err = l.change(ctx, g, o, before, &a, []clientv3.Op{put, remembered(g, o)}, also...)
+		err = l.change(ctx, g, o, before, &a, append(claiming(g, o, o.Lease), put, remembered(g, o)), append(also, unclaimed(g, o.Owner.Addresses)...)...)
 	case lease.Pass:
 		put := clientv3.OpPut(g.owner(), valueOfOwner(o.Owner).String(), clientv3.WithLease(clientv3.LeaseID(o.To.Lease)))
 		same := clientv3.Compare(clientv3.ModRevision(g.candidate(o.To.Node)), "=", o.To.Revision)
-		err = l.change(ctx, g, o, before, &a, []clientv3.Op{put, remembered(g, o)}, same)
+		err = l.change(ctx, g, o, before, &a, append(claiming(g, o, o.To.Lease), put, remembered(g, o)), append(unclaimed(g, o.Owner.Addresses), same)...)
 	case lease.Resign:
 		stand := clientv3.OpPut(g.candidate(o.Self.Node), valueOf(o.Self).String(), clientv3.WithLease(clientv3.LeaseID(o.Lease)))
-		err = l.change(ctx, g, o, before, &a, []clientv3.Op{clientv3.OpDelete(g.owner()), stand})
+		err = l.change(ctx, g, o, before, &a, append(claiming(g, o, o.Lease), clientv3.OpDelete(g.owner()), stand))
 	case lease.Leave:
 		_, err = l.present().etcd.Revoke(ctx, clientv3.LeaseID(o.Lease))
 		a.Done = err == nil
@@ -248,7 +248,8 @@ func (l *Leases) stand(ctx context.Context, g Group, o lease.Order, before mark,
 // change changes the owner key if it is as the order says.
 func (l *Leases) change(ctx context.Context, g Group, o lease.Order, before mark, a *lease.Answer, then []clientv3.Op, also ...clientv3.Cmp) error {
 	unchanged := append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(g.owner()), "=", o.Seen)}, also...)
-	answer, err := l.present().etcd.Txn(ctx).If(unchanged...).Then(then...).Else(clientv3.OpGet(g.owner()), clientv3.OpGet(g.renewal())).Commit()
+	otherwise := append([]clientv3.Op{clientv3.OpGet(g.owner()), clientv3.OpGet(g.renewal())}, claimants(g, o.Owner.Addresses)...)
+	answer, err := l.present().etcd.Txn(ctx).If(unchanged...).Then(then...).Else(otherwise...).Commit()
 	if err != nil {
 		return err
 	}
@@ -261,6 +262,7 @@ func (l *Leases) change(ctx context.Context, g Group, o lease.Order, before mark
 		if found := answer.Responses[1].GetResponseRange().Kvs; len(found) > 0 {
 			a.Renewal = found[0].ModRevision
 		}
+		a.Claims = claimed(g, answer.Responses[2:])
 	case o.Kind == lease.Pass:
 		a.Owner = o.Owner
 		a.Owner.Lease, a.Owner.Revision = o.To.Lease, a.Revision

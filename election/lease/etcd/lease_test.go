@@ -12,16 +12,17 @@ import (
 	"github.com/vipd/vipd/election/lease/leasetest"
 )
 
-// server runs Debian's etcd(1) on the loopback interface and returns its URL.
-func server(t *testing.T) string {
+// server runs Debian's etcd(1) on the loopback interface, with more flags, and returns
+// its URL.
+func server(t *testing.T, flags ...string) string {
 	t.Helper()
 	program, err := exec.LookPath("etcd")
 	if err != nil {
 		t.Skip("etcd is not installed: apt-get install etcd-server")
 	}
 	client, peer := "http://"+freePort(t), "http://"+freePort(t)
-	cmd := exec.Command(program, "--data-dir", t.TempDir(), "--listen-client-urls", client, "--advertise-client-urls", client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer, "--log-level", "error", "--unsafe-no-fsync")
+	cmd := exec.Command(program, append(flags, "--data-dir", t.TempDir(), "--listen-client-urls", client, "--advertise-client-urls", client,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer, "--log-level", "error", "--unsafe-no-fsync")...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -57,8 +58,18 @@ func (w way) Watch(ctx context.Context, seen func(lease.View), trouble func(erro
 }
 
 func TestLeases(t *testing.T) {
-	url := server(t)
-	client, err := Open(Config{Endpoints: []string{url}})
+	leases, n := served(t), 0
+	leasetest.Contract(t, func(t *testing.T, test func(*testing.T)) { test(t) }, func(*testing.T) (_, _ leasetest.Caller) {
+		n++
+		cluster := fmt.Sprintf("kubernetes%d", n)
+		return way{leases, Group{Cluster: cluster, VIP: "vip1"}}, way{leases, Group{Cluster: cluster, VIP: "vip2"}}
+	})
+}
+
+// served are leases of a server that answers.
+func served(t *testing.T, flags ...string) *Leases {
+	t.Helper()
+	client, err := Open(Config{Endpoints: []string{server(t, flags...)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,12 +78,9 @@ func TestLeases(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	leases, n := NewLeases(client), 0
+	leases := NewLeases(client)
 	awaitServer(t, leases)
-	leasetest.Contract(t, func(t *testing.T, test func(*testing.T)) { test(t) }, func(*testing.T) leasetest.Caller {
-		n++
-		return way{leases, Group{Cluster: "kubernetes", VIP: fmt.Sprintf("vip%d", n)}}
-	})
+	return leases
 }
 
 func awaitServer(t *testing.T, l *Leases) {

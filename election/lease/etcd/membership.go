@@ -37,8 +37,8 @@ type Sighting struct {
 }
 
 // Follow calls fn with what was noted, then with the members that etcd tells, at
-// first and after each change, and with the error each time one begins, until ctx
-// ends.
+// first and after each change, and with the error each time one begins or becomes
+// another one, until ctx ends.
 func (m Membership) Follow(ctx context.Context, fn func(Sighting)) error {
 	noted, err := m.load()
 	if err != nil {
@@ -47,7 +47,7 @@ func (m Membership) Follow(ctx context.Context, fn func(Sighting)) error {
 	if len(noted) > 0 {
 		fn(Sighting{Members: noted, Remembered: true})
 	}
-	told, failing := []Member(nil), false
+	told, failing := []Member(nil), ""
 	ticker := time.NewTicker(memberPeriod)
 	defer ticker.Stop()
 	for {
@@ -55,9 +55,9 @@ func (m Membership) Follow(ctx context.Context, fn func(Sighting)) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil && !failing:
+		case err != nil && err.Error() != failing:
 			fn(Sighting{Err: err})
-		case err == nil && (failing || !same(members, told)):
+		case err == nil && (failing != "" || !same(members, told)):
 			told = members
 			unnoted := m.note(noted, members)
 			if unnoted == nil {
@@ -65,7 +65,10 @@ func (m Membership) Follow(ctx context.Context, fn func(Sighting)) error {
 			}
 			fn(Sighting{Members: members, Unnoted: unnoted})
 		}
-		failing = err != nil
+		failing = ""
+		if err != nil {
+			failing = err.Error()
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

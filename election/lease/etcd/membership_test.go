@@ -35,9 +35,13 @@ func (s *sightings) add(seen Sighting) {
 	if seen.Unnoted != nil {
 		words = append(words, "unnoted")
 	}
+	line := strings.Join(words, " ")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lines = append(s.lines, strings.Join(words, " "))
+	if line == "error" && len(s.lines) > 0 && s.lines[len(s.lines)-1] == line {
+		return // it has become another one
+	}
+	s.lines = append(s.lines, line)
 }
 
 // await waits until these lines are all.

@@ -20,6 +20,11 @@ import (
 //	candidates/NODE    who would, and how fit it is; bound to its lease
 //	history/00 to 31   the last changes of the owner, in a ring
 //
+// Beside the groups is what their owners claim, bound to their leases. No group has a
+// name that begins so.
+//
+//	_addresses/ADDRESS/VIP
+//
 // Values are JSON, for etcdctl and people. Nobody but vipd may write them.
 type Group struct{ Cluster, VIP string }
 
@@ -43,6 +48,14 @@ func (g Group) history(term uint64) string {
 	return fmt.Sprintf("%shistory/%02d", g.prefix(), term%historyLength)
 }
 
+// addresses is where the cluster's groups claim addresses.
+func (g Group) addresses() string { return root + g.Cluster + "/_addresses/" }
+
+// claims is where they claim one; each has its own key there.
+func (g Group) claims(a netip.Addr) string { return g.addresses() + a.String() + "/" }
+
+func (g Group) claim(a netip.Addr) string { return g.claims(a) + g.VIP }
+
 // value is what stands in a key. Fields of later versions are passed over.
 type value struct {
 	Node     string     `json:"node"`
@@ -51,6 +64,8 @@ type value struct {
 	Priority uint8      `json:"priority"`
 	// TTL is in seconds.
 	TTL int64 `json:"ttl"`
+	// Addresses are the group's.
+	Addresses []netip.Addr `json:"addresses,omitempty"`
 	// Term, From, Reason and Since are an owner's. Since is for people.
 	Term   uint64 `json:"term,omitempty"`
 	From   string `json:"from,omitempty"`
@@ -66,8 +81,24 @@ func (v value) String() string {
 	return string(b)
 }
 
+// claim is what stands in a group's claim to an address.
+type claim struct {
+	Node string `json:"node"`
+}
+
+func (c claim) String() string {
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic("etcd: " + err.Error()) // it has nothing that JSON has not
+	}
+	return string(b)
+}
+
 func valueOf(r lease.Record) value {
-	return value{Node: r.Node, Address: r.Addr, Band: r.Band.String(), Priority: r.Priority, TTL: int64(r.TTL / time.Second)}
+	return value{
+		Node: r.Node, Address: r.Addr, Band: r.Band.String(), Priority: r.Priority, TTL: int64(r.TTL / time.Second),
+		Addresses: r.Addresses.List(),
+	}
 }
 
 func valueOfOwner(o lease.Owner) value {
@@ -80,7 +111,10 @@ func valueOfOwner(o lease.Owner) value {
 // record is what a value says. A band that this version does not know is not one to
 // pass the VIP to.
 func (v value) record() lease.Record {
-	r := lease.Record{Node: v.Node, Addr: v.Address, Band: election.Resigned, Priority: v.Priority, TTL: time.Duration(v.TTL) * time.Second}
+	r := lease.Record{
+		Node: v.Node, Addr: v.Address, Band: election.Resigned, Priority: v.Priority, TTL: time.Duration(v.TTL) * time.Second,
+		Addresses: lease.SetOf(v.Addresses),
+	}
 	for _, b := range [...]election.Band{election.Draining, election.Unhealthy, election.Healthy} {
 		if b.String() == v.Band {
 			r.Band = b

@@ -23,8 +23,8 @@ type Caller interface {
 }
 
 // Contract tests what package lease relies on. Each test runs in what in makes;
-// open returns a way to a store that nobody else uses.
-func Contract(t *testing.T, in func(*testing.T, func(*testing.T)), open func(*testing.T) Caller) {
+// open returns the ways to two groups of a store that nobody else uses.
+func Contract(t *testing.T, in func(*testing.T, func(*testing.T)), open func(*testing.T) (way, beside Caller)) {
 	for _, row := range []struct {
 		name string
 		test func(*contract)
@@ -41,6 +41,10 @@ func Contract(t *testing.T, in func(*testing.T, func(*testing.T)), open func(*te
 		{"who leaves takes its candidacy along", (*contract).left},
 		{"a lease that is not renewed ends, and its keys with it", (*contract).expired},
 		{"a lease that ended is lost for all orders", (*contract).lost},
+		{"an address that another group's owner has is neither taken nor passed, and that one is told", (*contract).claimed},
+		{"claims are no obstacle inside a group, and go with the lease", (*contract).reclaimed},
+		{"claims go with the key that is resigned", (*contract).unclaimed},
+		{"an owner gives up the claims that it has no more", (*contract).shrunk},
 		{"terms are remembered when the key is gone", (*contract).terms},
 		{"changes are told one by one, with growing revisions", (*contract).watched},
 	} {
@@ -48,7 +52,8 @@ func Contract(t *testing.T, in func(*testing.T, func(*testing.T)), open func(*te
 			in(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				row.test(&contract{t: t, ctx: ctx, way: open(t)})
+				way, beside := open(t)
+				row.test(&contract{t: t, ctx: ctx, way: way, beside: beside})
 			})
 		})
 	}
@@ -58,6 +63,7 @@ type contract struct {
 	t      *testing.T
 	ctx    context.Context //nolint:containedctx // a test's
 	way    Caller
+	beside Caller
 	number uint64
 }
 

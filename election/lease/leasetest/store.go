@@ -5,6 +5,7 @@ package leasetest
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -27,6 +28,9 @@ type Store struct {
 	// renewal is the owner's last, bound to a lease.
 	renewal  int64
 	renewing lease.ID
+	// claims are those of all groups beside each other, name is this one's.
+	claims *claims
+	name   string
 	// least is the shortest TTL that it grants.
 	least   time.Duration
 	changed chan struct{}
@@ -41,7 +45,17 @@ type granted struct {
 
 // NewStore returns an empty store.
 func NewStore() *Store {
-	return &Store{epoch: 1, revision: 1, leases: map[lease.ID]*granted{}, nodes: map[string]lease.Candidate{}, changed: make(chan struct{})}
+	return newStore("vip1", &claims{held: map[netip.Addr]held{}})
+}
+
+// Beside returns another group's part of the store.
+func (s *Store) Beside() *Store { return newStore("vip2", s.claims) }
+
+func newStore(name string, all *claims) *Store {
+	return &Store{
+		epoch: 1, revision: 1, leases: map[lease.ID]*granted{}, nodes: map[string]lease.Candidate{}, changed: make(chan struct{}),
+		claims: all, name: name,
+	}
 }
 
 // Least makes the store grant no shorter TTL.
@@ -82,6 +96,7 @@ func (s *Store) Forget() {
 	}
 	s.epoch++
 	s.revision, s.term, s.owned = 1, 0, 0
+	s.claims.end(s.name, 0)
 	s.leases, s.nodes, s.owner, s.renewal = map[lease.ID]*granted{}, map[string]lease.Candidate{}, lease.Owner{}, 0
 	s.change()
 }
@@ -101,6 +116,7 @@ func (s *Store) end(id lease.ID) {
 	}
 	g.timer.Stop()
 	delete(s.leases, id)
+	s.claims.end(s.name, id)
 	if s.owner.Lease == id {
 		s.owner = lease.Owner{}
 	}
@@ -142,6 +158,7 @@ func (s *Store) carryOut(o lease.Order, a *lease.Answer) {
 		}
 		if a.Done = s.owner.Revision == o.Seen; a.Done {
 			s.owner = lease.Owner{}
+			s.claims.change(s.name, o, 0)
 			s.change()
 			s.nodes[o.Self.Node] = lease.Candidate{Record: o.Self, Lease: o.Lease, Revision: s.revision}
 		}
@@ -180,7 +197,9 @@ func (s *Store) renew(o lease.Order, a *lease.Answer) {
 }
 
 func (s *Store) write(o lease.Order, to lease.ID, unchanged bool, a *lease.Answer) {
-	if a.Done = unchanged && s.owner.Revision == o.Seen; a.Done {
+	a.Claims = s.claims.others(s.name, o.Owner.Addresses)
+	if a.Done = unchanged && s.owner.Revision == o.Seen && len(a.Claims) == 0; a.Done {
+		s.claims.change(s.name, o, to)
 		s.change()
 		s.owner = o.Owner
 		s.owner.Lease, s.owner.Revision = to, s.revision

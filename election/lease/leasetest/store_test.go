@@ -6,5 +6,8 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	Contract(t, synctest.Test, func(*testing.T) Caller { return NewStore().Client() })
+	Contract(t, synctest.Test, func(*testing.T) (_, _ Caller) {
+		s := NewStore()
+		return s.Client(), s.Beside().Client()
+	})
 }
