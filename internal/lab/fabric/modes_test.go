@@ -128,20 +128,11 @@ func (s *stage) awaitHops(to netip.Addr, want ...netip.Addr) {
 func TestASegmentsVIPOutlivesTheSpeaker(t *testing.T) {
 	opts := watched(100 * time.Millisecond)
 	opts.Hosts, opts.BGP = 2, []string{quick}
-	opts.Groups = []string{fmt.Sprintf("name: segment, addresses: [%v], vrrp: {vrid: 77}, health: []", lab.VIP4())}
+	opts.Groups = []string{segmentGroup()}
 	s := open(t, opts)
 	hosts := s.Lab.Hosts
 	s.must(s.ready(s.ctx()))
-	var holder *lab.Host
-	s.await("an owner of the segment's VIP", func() error {
-		for _, h := range hosts {
-			if held, err := h.Addresses(h.Interface); err == nil && slices.Contains(held, lab.VIP4()) {
-				holder = h
-				return nil
-			}
-		}
-		return errors.New("nobody has it")
-	})
+	holder := s.segmentsOwner()
 	others := slices.DeleteFunc(slices.Clone(hosts), func(h *lab.Host) bool { return h == holder })
 	for name, harm := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "frozen": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
@@ -195,12 +186,43 @@ func TestASegmentsVIPOutlivesTheSpeaker(t *testing.T) {
 	})
 }
 
+// segmentGroup is a VIP of the segment, elected by VRRP.
+func segmentGroup() string {
+	return fmt.Sprintf("name: segment, addresses: [%v], vrrp: {vrid: 77}, health: []", lab.VIP4())
+}
+
+// segmentsOwner waits until one host owns the VIP segment, and the others hear it.
+func (s *stage) segmentsOwner() (owner *lab.Host) {
+	s.t.Helper()
+	s.await("an owner of the segment's VIP", func() error {
+		owner = nil
+		for _, h := range s.Lab.Hosts {
+			switch state := s.segmentStatus(h).State; {
+			case state == agent.StateOwner && owner == nil:
+				owner = h
+			case state != agent.StateBackup:
+				return fmt.Errorf("%s is %s", h, state)
+			}
+		}
+		if owner == nil {
+			return errors.New("nobody has it")
+		}
+		return nil
+	})
+	return owner
+}
+
+func (s *stage) segmentStatus(h *lab.Host) agent.VIPStatus {
+	s.t.Helper()
+	vips := s.status(h).VIPs
+	return vips[slices.IndexFunc(vips, func(v agent.VIPStatus) bool { return v.Name == "segment" })]
+}
+
 // segment tells a host's state of the VIP segment, and since when.
 func (s *stage) segment(h *lab.Host) string {
 	s.t.Helper()
-	vips := s.status(h).VIPs
-	i := slices.IndexFunc(vips, func(v agent.VIPStatus) bool { return v.Name == "segment" })
-	return fmt.Sprint(vips[i].State, " since ", vips[i].Since)
+	v := s.segmentStatus(h)
+	return fmt.Sprint(v.State, " since ", v.Since)
 }
 
 // Each time that a node flaps its path stays out of use for twice as long. Only
