@@ -45,15 +45,44 @@ func (s *stage) owner() *lab.Host {
 	return found
 }
 
-// Active and standby: the owner by VRRP alone is announced.
-func TestTheElectedOwnerIsAnnounced(t *testing.T) {
-	s := open(t, Options{
+// elected is a fabric where the owner alone is announced.
+func elected(election ...string) Options {
+	return Options{
 		BGP: []string{quick, "leaving: {wait: 500ms}"}, Neighbor: []string{"hold_time: 3s"},
 		Peering: router.Peering{Hold: 3 * time.Second},
-		Group:   []string{"election: vrrp", "interface: eth0", "vrrp: {vrid: 51}"},
+		Group:   append(election, "interface: eth0", "vrrp: {vrid: 51}"),
+	}
+}
+
+// Active and standby.
+func TestTheElectedOwnerIsAnnounced(t *testing.T) {
+	t.Run("by VRRP", func(t *testing.T) {
+		s := open(t, elected("election: vrrp"))
+		s.ownerMoves()
 	})
+	t.Run("by etcd", func(t *testing.T) {
+		opts := elected("election: etcd", "etcd: {ttl: 3s}")
+		opts.Etcd = true
+		s := open(t, opts, "etcd")
+		s.ownerMoves()
+		t.Run("and who loses its etcd is left", func(t *testing.T) {
+			s := stage{s.Fabric, t}
+			alone := s.owner()
+			s.must(s.Etcd.Freeze(alone))
+			s.otherThan(alone)
+			s.served(settled)
+			if held, err := alone.Addresses("lo"); err != nil || slices.Contains(held, VIP4()) {
+				t.Errorf("without etcd the former owner holds %v (%v)", held, err)
+			}
+			s.must(s.Etcd.Thaw(alone))
+		})
+	})
+}
+
+// ownerMoves has the owner drained, and the next one killed.
+func (s *stage) ownerMoves() {
 	first := s.owner()
-	t.Run("a drain moves it without a failed request", func(t *testing.T) {
+	s.t.Run("a drain moves it without a failed request", func(t *testing.T) {
 		s := stage{s.Fabric, t}
 		routes, since := s.routes(), s.served(settled)
 		_, err := s.Vipd.Command(s.ctx(), first, "drain")
@@ -68,17 +97,25 @@ func TestTheElectedOwnerIsAnnounced(t *testing.T) {
 		_, err = s.Vipd.Command(s.ctx(), first, "undrain")
 		s.must(err)
 	})
-	t.Run("a crash moves it", func(t *testing.T) {
+	s.t.Run("a crash moves it", func(t *testing.T) {
 		s := stage{s.Fabric, t}
 		crashed := s.owner()
 		s.must(s.Daemon(crashed).Kill())
-		s.await("another owner", func() error {
-			if s.owner() == crashed {
-				return errors.New("it is still the crashed one")
-			}
-			return nil
-		})
+		s.otherThan(crashed)
 		s.served(settled)
+		s.must(s.StartDaemon(crashed))
+		s.must(s.AwaitSessions(s.ctx(), s.Lab.Hosts...))
+	})
+}
+
+// otherThan waits until the router sends packets for the VIP to another host.
+func (s *stage) otherThan(h *lab.Host) {
+	s.t.Helper()
+	s.await("another owner than "+h.Name, func() error {
+		if s.owner() == h {
+			return errors.New("it is still that one")
+		}
+		return nil
 	})
 }
 

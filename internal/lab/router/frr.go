@@ -324,6 +324,24 @@ func (f *FRR) Established(ctx context.Context) ([]netip.Addr, error) {
 	return all, nil
 }
 
+// Timers are the hold time and the interval of keepalives that were agreed with a
+// neighbour (RFC 4271 4.2, 4.4).
+func (f *FRR) Timers(ctx context.Context, neighbor netip.Addr) (hold, keepalive time.Duration, err error) {
+	text, err := f.Show(ctx, fmt.Sprintf("show bgp neighbors %s json", neighbor))
+	if err != nil {
+		return 0, 0, err
+	}
+	var answer map[netip.Addr]struct {
+		Hold      int64 `json:"bgpTimerHoldTimeMsecs"`
+		Keepalive int64 `json:"bgpTimerKeepAliveIntervalMsecs"`
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		return 0, 0, fmt.Errorf("read timers of %s at %s: %w\n%s", neighbor, f.host, err, text)
+	}
+	n := answer[neighbor]
+	return time.Duration(n.Hold) * time.Millisecond, time.Duration(n.Keepalive) * time.Millisecond, nil
+}
+
 // Restarted is what a node's last OPEN said of graceful restart (RFC 4724 3): R,
 // that its speaker was started again, F, that it went on forwarding IPv4.
 type Restarted struct{ R, F bool }
