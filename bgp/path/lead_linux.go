@@ -86,7 +86,7 @@ func gone(err error) error {
 
 // Sweep deletes what a daemon that was killed while it asked left behind.
 func Sweep() error {
-	var errs []error
+	errs := make([]error, 0, 4)
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		rules, err := netlink.RuleListFiltered(family, &netlink.Rule{Table: leadTable}, netlink.RT_FILTER_TABLE)
 		errs = append(errs, err)

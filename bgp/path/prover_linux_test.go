@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -174,6 +175,17 @@ func (g ground) left() string {
 	return strings.TrimSpace(out)
 }
 
+// leave leaves behind what leads a host's questions to a router.
+func (g ground) leave(h *lab.Host, vip, router netip.Addr) {
+	g.t.Helper()
+	family, table := "-4", strconv.Itoa(leadTable)
+	if vip.Is6() {
+		family = "-6"
+	}
+	g.on(h, "ip", family, "route", "add", vip.String(), "via", router.String(), "dev", h.Interface, "table", table, "metric", g.index(h))
+	g.on(h, "ip", family, "rule", "add", "to", vip.String(), "oif", h.Interface, "table", table, "preference", strconv.Itoa(leadPreference))
+}
+
 // index is the number of a host's interface.
 func (g ground) index(h *lab.Host) string {
 	g.t.Helper()
@@ -307,10 +319,7 @@ func TestAPathIsProvedByOtherNodesOnly(t *testing.T) {
 		{
 			name: "a daemon was killed while it asked through another router",
 			before: func(g ground, node, _ *lab.Host) {
-				g.on(node, "ip", "route", "add", vip4().String(), "via", g.Hosts[2].Addr4.String(), "dev", node.Interface,
-					"table", fmt.Sprint(leadTable), "metric", g.index(node))
-				g.on(node, "ip", "rule", "add", "to", vip4().String(), "oif", node.Interface,
-					"table", fmt.Sprint(leadTable), "preference", fmt.Sprint(leadPreference))
+				g.leave(node, vip4(), g.Hosts[2].Addr4)
 			},
 			vips: []netip.Addr{vip4()}, want: "served",
 		},
@@ -363,6 +372,21 @@ func TestAPathIsProvedByOtherNodesOnly(t *testing.T) {
 				t.Errorf("the kernel is left with\n%s", left)
 			}
 		})
+	}
+}
+
+func TestWhatAKilledDaemonLeftIsSwept(t *testing.T) {
+	g := newGround(t)
+	node := g.Hosts[0]
+	g.leave(node, vip4(), g.Router.Addr4)
+	g.leave(node, vip6(), g.Router.Addr6)
+	for range 2 {
+		if err := node.Do(Sweep); err != nil {
+			t.Error(err)
+		}
+		if left := g.left(); left != "" {
+			t.Errorf("there is\n%s", left)
+		}
 	}
 }
 

@@ -7,22 +7,26 @@ import (
 
 func TestTheRouterThatSendsTooMuchIsNamed(t *testing.T) {
 	const much = "the speaker has 300 MB of memory, more than its 268"
+	const mend = "; have that router send no routes to this node (a filter for what goes out)"
 	rows := []struct {
 		name   string
 		memory uint64
 		before func(first, second *session)
 		want   []string
 	}{
-		{"what is kept is not too much", MaxMemory, func(first, _ *session) { first.received = 1000 }, nil},
+		{"what is kept is not too much", MaxMemory, func(first, _ *session) { first.received = 900_000 }, nil},
 		{
-			"the one that sent the most", 300e6, func(first, second *session) { first.received, second.received = 5, 900_000 },
-			[]string{"192.0.2.2: 192.0.2.2 sent 900000 routes, and " + much + "; have that router send none to this node (a filter for what goes out)"},
+			"the one that sent the most", 300e6, func(first, second *session) { first.received, second.received = 20_000, 900_000 },
+			[]string{"192.0.2.2: 192.0.2.2 sent 900000 routes, and " + much + mend},
 		},
 		{
-			"of those that say so in time", 300e6, func(first, second *session) { first.received, second.stuck = 5, true },
-			[]string{"192.0.2.1: 192.0.2.1 sent 5 routes, and " + much + "; have that router send none to this node (a filter for what goes out)"},
+			"the one whose session does not come to say so", 300e6, func(first, second *session) { first.received, second.stuck = 20_000, true },
+			[]string{"192.0.2.2: 192.0.2.2 sent more routes than could be counted, and " + much + mend},
 		},
-		{"it is nobody's doing", 300e6, func(_, _ *session) {}, []string{"invalid IP: " + much}},
+		{
+			"nobody, of those that sent little", 300e6, func(first, second *session) { first.received, second.received = 1, innocent },
+			[]string{"invalid IP: " + much},
+		},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func speak(ctx context.Context, log *slog.Logger) error {
 	context.AfterFunc(ctx, func() { time.AfterFunc(lastResort, func() { os.Exit(1) }) })
 
 	if err := bearLittle(); err != nil {
-		log.Warn("the speaker", "error", err)
+		log.Warn("a host without memory may spare the speaker", "error", err)
 	}
 
 	var s *speaker.Speaker
