@@ -110,6 +110,11 @@ func (g *group) order(now time.Time, o order) {
 	if g.cfg.Fence > 0 {
 		g.refreshAt = now.Add(o.lifetime / refreshes)
 	}
+	if g.machine.lease != nil {
+		if last := g.machine.lease.LastRefresh(); last.After(now) {
+			g.refreshAt = earliest(g.refreshAt, last)
+		}
+	}
 	g.send(now, o)
 }
 

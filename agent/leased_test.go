@@ -85,7 +85,7 @@ func leaseBubble(t *testing.T, story func(t *testing.T, e *electorate)) {
 	for name, able := range map[string]Abilities{"carrying": everything, "resetting": {}} {
 		t.Run(name, func(t *testing.T) {
 			helloBubble(t, func(t *testing.T, l *lan) {
-				l.able, l.tardy, l.sole = able, 200*time.Millisecond, true
+				l.able, l.tardy, l.sole = able, 1100*time.Millisecond, true
 				story(t, &electorate{lan: l, etcd: leasetest.NewStore()})
 			})
 		})
@@ -279,7 +279,7 @@ func TestCrashOfAHolder(t *testing.T) {
 		died := time.Now()
 		all[0].powerOff()
 		next := e.awaitOther(all[0])
-		if took := time.Since(died); took > 5*time.Second+100*time.Millisecond {
+		if took := time.Since(died); took > 5*time.Second+700*time.Millisecond {
 			t.Errorf("taken over after %v", took)
 		}
 		next.tells("init -> backup: startup", "backup -> owner: lease-free")
@@ -723,7 +723,7 @@ func TestATakeoverDoesNotWaitForEtcdToEndTheLease(t *testing.T) {
 		cut := time.Now()
 		all[0].way.Cut()
 		all[1].awaitSeated()
-		if took := time.Since(cut); took > 5*time.Second+200*time.Millisecond {
+		if took := time.Since(cut); took > 5*time.Second+700*time.Millisecond {
 			t.Errorf("taken over after %v", took)
 		}
 		if got := e.holders(theVIP); len(got) != 1 {

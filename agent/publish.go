@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -160,15 +161,23 @@ func (a *Agent) status(now time.Time) Status {
 	return s
 }
 
+// segment is the interface that adverts go by; empty: it is not known yet.
+func (g *group) segment() string {
+	if g.link != nil {
+		return g.link.name
+	}
+	return g.cfg.Interface
+}
+
 func (g *group) status(now time.Time) VIPStatus {
 	v := VIPStatus{
 		Name: g.cfg.Name, Addresses: slices.Clone(g.cfg.Addresses), Port: g.cfg.Port,
-		Interface: g.cfg.Interface, Announce: string(g.cfg.Announce),
+		Interface: cmp.Or(g.seat(), g.cfg.Interface), Announce: string(g.cfg.Announce),
 		State: g.shown.state, Reason: g.shown.reason, Detail: g.shown.detail, Since: g.shown.since,
 		Owner: g.owner(now), Healthy: g.fitness.healthy(), Health: slices.Clone(g.fitness.shown),
 		Certificate: g.fitness.certificate,
 		Election: ElectionStatus{
-			Type: string(g.cfg.Election), VRID: g.cfg.VRRP.VRID,
+			Type: string(g.cfg.Election), Interface: g.segment(), VRID: g.cfg.VRRP.VRID,
 			Priority: g.machine.Priority(now), Band: g.machine.Band().String(),
 			LastAdvertAgeSeconds: g.lastAdvertAge(now),
 			Peers:                g.listedPeers(),
@@ -183,11 +192,8 @@ func (g *group) status(now time.Time) VIPStatus {
 	if v.Health == nil {
 		v.Health = []CheckStatus{}
 	}
-	if g.link != nil {
-		v.Interface = g.link.name
-	}
 	if g.everywhere() {
-		v.Election.VRID = 0 // it has no adverts
+		v.Election.Interface, v.Election.VRID = "", 0 // it has no adverts
 	}
 	v.Election.Lease = g.leaseStatus(now)
 	if g.machine.Owns() {

@@ -121,7 +121,7 @@ func TestStatusOfAnOwnerAndABackup(t *testing.T) {
 			Name: "apiserver", Addresses: both[:1], Port: 6443, Interface: "eth0", Announce: "l2",
 			Owner: "192.0.2.11", Healthy: true,
 			Health:   []CheckStatus{{Name: "apiserver", Type: "https", Healthy: true, Alive: true}},
-			Election: ElectionStatus{Type: "vrrp", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy", Peers: ListedPeers{From: []string{}, Addresses: both[:0]}},
+			Election: ElectionStatus{Type: "vrrp", Interface: "eth0", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy", Peers: ListedPeers{From: []string{}, Addresses: both[:0]}},
 			Handover: HandoverStatus{Reason: "this kernel has not all that it takes: nftables", ForwardingTo: []string{}},
 		}
 		ignore := cmp.Options{

@@ -445,6 +445,31 @@ func TestTheElectedOwnerAloneAnnounces(t *testing.T) {
 	})
 }
 
+// Adverts go by a segment, whichever interface has the addresses.
+func TestStatusTellsWhereAVIPIsHeldAndAdvertised(t *testing.T) {
+	rows := []struct{ name, group, held, adverts string }{
+		{"announced on its segment, there", "", "eth0", "eth0"},
+		{"announced on a segment that is not there yet, by its name", "interface: eth7", "eth7", "eth7"},
+		{"elected, and announced to routers: on lo, elected on the segment", "announce: bgp, interface: eth0", "lo", "eth0"},
+		{"elected, and announced by another daemon: on lo, elected on the segment", "announce: local, interface: eth0", "lo", "eth0"},
+		{"held by every node: on lo, and there are no adverts", "announce: bgp, election: none", "lo", ""},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			hushedBubble(t, func(t *testing.T, l *lan) {
+				n, _ := l.routedNode("vips: [{name: apiserver, addresses: [192.0.2.10], " + row.group + "}]\n" +
+					"bgp: {asn: 64512, neighbors: [{address: 192.0.2.1, asn: 64500}]}")
+				n.start()
+				time.Sleep(time.Second)
+				s := n.status("apiserver")
+				if s.Interface != row.held || s.Election.Interface != row.adverts {
+					t.Errorf("held on %q, adverts on %q; want %q and %q", s.Interface, s.Election.Interface, row.held, row.adverts)
+				}
+			})
+		})
+	}
+}
+
 func TestStatusOfRouters(t *testing.T) {
 	hushedBubble(t, func(t *testing.T, l *lan) {
 		n, _ := l.routedNode(routed)

@@ -61,9 +61,11 @@ func States() []State {
 
 // VIPStatus is the status of one VIP group.
 type VIPStatus struct {
-	Name      string          `json:"name"`
-	Addresses []netip.Addr    `json:"addresses"`
-	Port      uint16          `json:"port"`
+	Name      string       `json:"name"`
+	Addresses []netip.Addr `json:"addresses"`
+	Port      uint16       `json:"port"`
+	// Interface is where the addresses are held: lo if routers lead to them. Empty:
+	// it is not known yet.
 	Interface string          `json:"interface"`
 	Announce  string          `json:"announce"`
 	State     State           `json:"state"`
@@ -117,6 +119,9 @@ type CertificateStatus struct {
 // ElectionStatus is the election as this node sees it.
 type ElectionStatus struct {
 	Type string `json:"type"`
+	// Interface is where adverts go; empty where there are none, or it is not known
+	// yet.
+	Interface string `json:"interface,omitempty"`
 	// VRID is that of adverts; 0 where there are none.
 	VRID uint8 `json:"vrid"`
 	// Priority is the byte that this node advertises or would advertise.

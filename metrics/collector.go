@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/config"
 )
 
 // Source is the daemon that is shown. Its methods are safe from any goroutine
@@ -67,6 +68,7 @@ type Collector struct {
 	priority       *family
 	leaseHeld      *family
 	leaseExpiry    *family
+	leaseEtcdUp    *family
 	peerUp         *family
 	peerInfo       *family
 	peerHears      *family
@@ -109,8 +111,8 @@ func (c *Collector) declareNode() {
 
 func (c *Collector) declareVIP() {
 	fs := &c.families
-	c.vipInfo = fs.declare(gauge, "vipd_vip_info", "Constant 1 for each address; the labels tell where and how it is held.", "vip", "address", "interface", "election", "announce")
-	c.owner = fs.declare(gauge, "vipd_vip_owner", "1 while this node answers for the VIP, else 0. The sum over all nodes should be 1.", "vip")
+	c.vipInfo = fs.declare(gauge, "vipd_vip_info", "Constant 1 for each address; the labels tell where and how it is held: interface is lo where routers lead to it.", "vip", "address", "interface", "election", "announce")
+	c.owner = fs.declare(gauge, "vipd_vip_owner", "1 while this node answers for the VIP, else 0. The sum over all nodes should be 1; with election: none each node that is not drained has 1.", "vip")
 	c.state = fs.declare(gauge, "vipd_vip_state", "1 for the state the VIP is in on this node, 0 for each other state.", "vip", "state")
 	c.transitions = fs.declare(counter, "vipd_vip_transitions_total", "Changes of state, by the new state and the reason.", "vip", "to", "reason")
 	c.lastTransition = fs.declare(gauge, "vipd_vip_last_transition_timestamp_seconds", "When the VIP came into its state, in Unix seconds.", "vip")
@@ -120,7 +122,7 @@ func (c *Collector) declareVIP() {
 
 func (c *Collector) declareHandover() {
 	fs := &c.families
-	c.handoverSupported = fs.declare(gauge, "vipd_handover_supported", "1 while open connections of every VIP are carried when it moves on purpose, else 0; vipd status tells why not.")
+	c.handoverSupported = fs.declare(gauge, "vipd_handover_supported", "1 while open connections of every VIP with announce: l2 are carried when it moves on purpose, else 0; vipd status tells why not.")
 	c.connections = fs.declare(gauge, "vipd_vip_connections", "Open TCP connections to the VIP's port on this node.", "vip")
 	c.connectionsReset = fs.declare(counter, "vipd_vip_connections_reset_total", "Connections that this node ended, by cause.", "vip", "cause")
 	c.handovers = fs.declare(counter, "vipd_handovers_total", "Handovers that ended on this node as the former owner, by result.", "vip", "result")
@@ -149,6 +151,7 @@ func (c *Collector) declareLease() {
 	fs := &c.families
 	c.leaseHeld = fs.declare(gauge, "vipd_lease_held", "1 while this node has the VIP's lease in etcd, else 0. Only with election: etcd.", "vip")
 	c.leaseExpiry = fs.declare(gauge, "vipd_lease_expiry_timestamp_seconds", "When this node gives the VIP up if etcd does not confirm the lease again, in Unix seconds. Only while it has the lease.", "vip")
+	c.leaseEtcdUp = fs.declare(gauge, "vipd_lease_etcd_up", "1 if etcd answered this node's last question about the VIP's lease, else 0; vipd status tells why not. Only with election: etcd.", "vip")
 }
 
 func (c *Collector) declarePeers() {
@@ -179,7 +182,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	supported := true
 	for i := range status.VIPs {
 		v := &status.VIPs[i]
-		supported = supported && v.Handover.Supported
+		supported = supported && (v.Handover.Supported || v.Announce != string(config.AnnounceL2))
 		c.collectVIP(ch, v)
 		c.collectHandover(ch, v)
 		c.collectHealth(ch, v)
@@ -281,6 +284,7 @@ func (c *Collector) collectLease(ch chan<- prometheus.Metric, v *agent.VIPStatus
 		return
 	}
 	c.leaseHeld.sendTruth(ch, l.Held, v.Name)
+	c.leaseEtcdUp.sendTruth(ch, l.Error == "", v.Name)
 	if l.Held {
 		c.leaseExpiry.sendTime(ch, now.Add(time.Duration(l.RemainingSeconds*float64(time.Second))), v.Name)
 	}

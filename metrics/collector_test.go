@@ -157,6 +157,54 @@ func TestAnEmptyNodeHasNoInventedSeries(t *testing.T) {
 	}
 }
 
+// Behind routers there is nobody to pass packets on to: that is no fault of the node.
+func TestHandoverIsSupportedByWhatCouldBeCarried(t *testing.T) {
+	carried := agent.VIPStatus{Name: "carried", Announce: "l2", Handover: agent.HandoverStatus{Supported: true}}
+	ended := agent.VIPStatus{Name: "ended", Announce: "l2"}
+	routed, local := agent.VIPStatus{Name: "routed", Announce: "bgp"}, agent.VIPStatus{Name: "local", Announce: "local"}
+	rows := []struct {
+		name string
+		vips []agent.VIPStatus
+		want int
+	}{
+		{"a VIP on its segment whose connections are carried: 1", []agent.VIPStatus{carried}, 1},
+		{"a VIP on its segment whose connections end: 0", []agent.VIPStatus{carried, ended}, 0},
+		{"VIPs behind routers do not count", []agent.VIPStatus{routed, local, carried}, 1},
+		{"only VIPs behind routers: 1", []agent.VIPStatus{routed, local}, 1},
+		{"behind routers, and one on its segment whose connections end: 0", []agent.VIPStatus{routed, ended}, 0},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			c := NewCollector(&node{status: agent.Status{VIPs: row.vips}})
+			shows(t, c, c.handoverSupported, fmt.Sprintf("vipd_handover_supported %d", row.want))
+		})
+	}
+}
+
+// shows looks whether a gauge has these series, and no others.
+func shows(t *testing.T, c *Collector, f *family, series ...string) {
+	t.Helper()
+	want := fmt.Sprintf("# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n%[3]s\n", f.name, f.help, strings.Join(series, "\n"))
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), f.name); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLeasesAreShownWhereEtcdElects(t *testing.T) {
+	lease := func(name string, l *agent.LeaseStatus) agent.VIPStatus {
+		return agent.VIPStatus{Name: name, Election: agent.ElectionStatus{Lease: l}}
+	}
+	c := NewCollector(&node{status: agent.Status{Time: time.Unix(1000, 0), VIPs: []agent.VIPStatus{
+		lease("by-vrrp", nil),
+		lease("here", &agent.LeaseStatus{Held: true, RemainingSeconds: 4.5}),
+		lease("elsewhere", &agent.LeaseStatus{Holder: "cp2"}),
+		lease("unanswered", &agent.LeaseStatus{Holder: "cp2", Error: "no answer"}),
+	}}})
+	shows(t, c, c.leaseHeld, `vipd_lease_held{vip="here"} 1`, `vipd_lease_held{vip="elsewhere"} 0`, `vipd_lease_held{vip="unanswered"} 0`)
+	shows(t, c, c.leaseExpiry, `vipd_lease_expiry_timestamp_seconds{vip="here"} 1004.5`)
+	shows(t, c, c.leaseEtcdUp, `vipd_lease_etcd_up{vip="here"} 1`, `vipd_lease_etcd_up{vip="elsewhere"} 1`, `vipd_lease_etcd_up{vip="unanswered"} 0`)
+}
+
 func TestRegistryIsLintedAndHasRuntimeMetrics(t *testing.T) {
 	problems, err := testutil.CollectAndLint(NewCollector(busyNode()))
 	if err != nil {

@@ -96,7 +96,7 @@ func (p *page) summary(r doctor.Report, skipped int) {
 	}
 	fmt.Fprintln(&p.text, paint(text))
 	if len(r.Findings) > 0 {
-		for _, line := range wrap("Each has a section in doctor.md (docs/ or /usr/share/doc/vipd).", p.width) {
+		for _, line := range wrap("Each has a section in doctor.md (docs/ or /usr/share/doc/vipd/docs).", p.width) {
 			fmt.Fprintln(&p.text, line)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/agent"
+	"github.com/vipd/vipd/bgp"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control/controltest"
 	"github.com/vipd/vipd/election"
@@ -17,8 +18,8 @@ import (
 
 func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
 
-// routed are VIPs that routers are told of: as well as can be, not yet so, and not
-// for long.
+// routed are VIPs that routers are told of: as well as can be, not yet so, not for
+// long, and by an elected owner.
 func routed() agent.Status {
 	s := owner()
 	good := s.VIPs[0]
@@ -28,7 +29,10 @@ func routed() agent.Status {
 	early, leaving := good, good
 	early.Name, early.AnnouncedAs, early.HealthyAt = "early", "unhealthy", noon().Add(12*time.Second)
 	leaving.Name, leaving.AnnouncedAs = "leaving", "leaving"
-	s.VIPs = []agent.VIPStatus{good, early, leaving}
+	elected := good
+	elected.Name, elected.Reason, elected.DuplicateOwner = "elected", election.OwnerSilent, true
+	elected.Election = agent.ElectionStatus{Type: "vrrp", Interface: "eth0", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy", LastAdvertAgeSeconds: 0.05}
+	s.VIPs = []agent.VIPStatus{good, early, leaving, elected}
 	return s
 }
 
@@ -39,7 +43,7 @@ func leased() agent.Status {
 	mine.Name, mine.Reason, mine.Detail = "here", election.LeaseFree, "nobody held the lease"
 	mine.Election.Type, mine.Election.Priority, mine.Election.OwnerPriority = "etcd", 255, 255
 	other, early, lost := mine, mine, mine
-	mine.Election.Lease = &agent.LeaseStatus{Held: true, RemainingSeconds: 4.2, TTLSeconds: 5, Holder: "cp1", Term: 7}
+	mine.Election.Lease = &agent.LeaseStatus{Held: true, RemainingSeconds: 4.2, TTLSeconds: 5, Holder: "cp1", Term: 7, Candidates: []agent.LeaseCandidate{{Node: "cp1", Band: "healthy"}, {Node: "cp2", Band: "unhealthy"}}}
 	other.Name, other.State, other.Owner = "elsewhere", agent.StateBackup, "192.0.2.12"
 	other.Election.Lease = &agent.LeaseStatus{TTLSeconds: 5, Holder: "cp2", Term: 3}
 	early.Name, early.Reason, early.Detail = "not-yet", election.NobodyHeard, ""
@@ -47,6 +51,45 @@ func leased() agent.Status {
 	lost.Name, lost.State, lost.Owner, lost.Reason, lost.Detail = "not-now", agent.StateBackup, "", election.LeaseLost, "the lease was not confirmed for 4.75s: no answer"
 	lost.Election.Lease = &agent.LeaseStatus{TTLSeconds: 5, Term: 3, Error: "no answer"}
 	s.VIPs = []agent.VIPStatus{mine, other, early, lost}
+	return s
+}
+
+// sample is the cluster that docs/commands.md shows: one of its API servers is dead.
+func sample() agent.Status {
+	s := owner()
+	s.Hello = agent.HelloStatus{Enabled: true, Authenticated: true}
+	s.VIPs[0].Handover.ForwardingTo = nil
+	backup := agent.PeerVIPStatus{Name: "apiserver", Address: netip.MustParseAddr("192.0.2.12"), State: "backup", Band: "healthy", Priority: 200, Healthy: true, APIServer: "alive"}
+	sick := backup
+	sick.Address, sick.Healthy, sick.Band, sick.Priority, sick.APIServer = netip.MustParseAddr("192.0.2.13"), false, "unhealthy", 100, "dead"
+	s.Peers = []agent.PeerStatus{
+		{Node: "cp2", Version: "v0.1.0", Condition: "alive", Hears: true, LastHelloAgeSeconds: 0.4, VIPs: []agent.PeerVIPStatus{backup}},
+		{Node: "cp3", Version: "v0.1.0", Condition: "alive", Hears: true, LastHelloAgeSeconds: 0.12, VIPs: []agent.PeerVIPStatus{sick}},
+	}
+	return s
+}
+
+// sampleRouted is what docs/commands.md shows of etcd and of routers.
+func sampleRouted() agent.Status {
+	s := sample()
+	byLease := s.VIPs[0]
+	byLease.Reason, byLease.Detail = election.LeaseFree, "nobody held the lease"
+	byLease.Election.Type, byLease.Election.Priority = "etcd", 255
+	byLease.Election.Lease = &agent.LeaseStatus{Held: true, RemainingSeconds: 4.2, TTLSeconds: 5, Holder: "cp1", Term: 7, Candidates: []agent.LeaseCandidate{
+		{Node: "cp1", Band: "healthy"}, {Node: "cp2", Band: "healthy"}, {Node: "cp3", Band: "unhealthy"},
+	}}
+	byLease.Election.Peers = agent.ListedPeers{From: []string{"etcd"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.12"), netip.MustParseAddr("192.0.2.13")}}
+	everywhere := s.VIPs[0]
+	everywhere.Name, everywhere.Addresses = "routed", []netip.Addr{netip.MustParseAddr("198.51.100.10")}
+	everywhere.Interface, everywhere.Announce, everywhere.Reason, everywhere.Detail = "lo", "bgp", election.EveryNode, ""
+	everywhere.Election, everywhere.AnnouncedAs = agent.ElectionStatus{Type: "none", Band: "healthy"}, "healthy"
+	everywhere.Handover = agent.HandoverStatus{Reason: "the VIP is not announced on its segment"}
+	s.VIPs = []agent.VIPStatus{byLease, everywhere}
+	s.Peers, s.Hello = nil, agent.HelloStatus{}
+	s.BGP.Neighbors = []agent.NeighborStatus{
+		{Address: netip.MustParseAddr("192.0.2.1"), ASN: 64500, State: bgp.Established, Since: noon().Add(-3 * time.Hour), BFD: bgp.BFDUp, Announced: []netip.Prefix{netip.MustParsePrefix("198.51.100.10/32")}},
+		{Address: netip.MustParseAddr("192.0.2.2"), ASN: 64500, State: bgp.Active, Since: noon().Add(-10 * time.Second), BFD: bgp.BFDDown, Error: "dial tcp 192.0.2.2:179: i/o timeout"},
+	}
 	return s
 }
 
@@ -63,7 +106,7 @@ func owner() agent.Status {
 			}},
 			Certificate: &agent.CertificateStatus{NotAfter: noon().AddDate(1, 0, 0), CoversVIP: true},
 			Election: agent.ElectionStatus{
-				Type: "vrrp", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy", LastAdvertAgeSeconds: 0.05,
+				Type: "vrrp", Interface: "eth0", VRID: 10, Priority: 200, OwnerPriority: 200, Band: "healthy", LastAdvertAgeSeconds: 0.05,
 			},
 			Handover: agent.HandoverStatus{Supported: true, ForwardingTo: []string{"cp2"}, Connections: 12},
 		}},

@@ -32,6 +32,8 @@ func TestStatusForEyes(t *testing.T) {
 		{"status-alone", alone()},
 		{"status-lease", leased()},
 		{"status-routed", routed()},
+		{"status-sample", sample()},
+		{"status-sample-routed", sampleRouted()},
 		{"status-empty", agent.Status{Node: "cp1", Version: "v0.1.0", Time: noon(), PID: 1, Config: "/etc/vipd/vipd.yaml"}},
 	}
 	for _, test := range tests {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -79,7 +80,7 @@ func (p *page) vip(v *agent.VIPStatus) {
 	p.certificate(v)
 	if v.DuplicateOwner {
 		p.field("WARNING", fmt.Sprintf("another station claims this VIP while this node owns it. Run 'vipd status' on the other nodes; "+
-			"'journalctl -u vipd' names its MAC; 'arping -D -I %s %s' asks for it.", v.Interface, v.Addresses[0]), p.style.bad)
+			"'journalctl -u vipd' names its MAC; 'arping -D -I %s %s' asks for it.", cmp.Or(v.Election.Interface, v.Interface), v.Addresses[0]), p.style.bad)
 	}
 }
 
@@ -137,7 +138,11 @@ func (p *page) election(v *agent.VIPStatus) {
 	if e.LastAdvertAgeSeconds >= 0 {
 		advert = fmt.Sprintf("last advert %s ago", brief(e.LastAdvertAgeSeconds))
 	}
-	p.field("election", fmt.Sprintf("%s, VRID %d, priority %d (%s), %s", e.Type, e.VRID, e.Priority, e.Band, advert), p.style.plain)
+	segment := ""
+	if e.Interface != v.Interface && e.Interface != "" {
+		segment = " on " + e.Interface
+	}
+	p.field("election", fmt.Sprintf("%s%s, VRID %d, priority %d (%s), %s", e.Type, segment, e.VRID, e.Priority, e.Band, advert), p.style.plain)
 	p.lease(e.Lease)
 	p.listedPeers(e.Peers)
 }
@@ -163,6 +168,18 @@ func (p *page) lease(l *agent.LeaseStatus) {
 		text, paint = text+"; "+l.Error, p.style.bad
 	}
 	p.field("lease", text, paint)
+	p.candidates(l.Candidates)
+}
+
+// candidates tells which nodes would take the lease, and how fit they are.
+func (p *page) candidates(all []agent.LeaseCandidate) {
+	words := make([]string, len(all))
+	for i, c := range all {
+		words[i] = fmt.Sprintf("%s (%s)", c.Node, c.Band)
+	}
+	if len(words) > 0 {
+		p.field("candidates", strings.Join(words, ", "), p.style.plain)
+	}
 }
 
 // listedPeers tells whom adverts go to, where that is not the multicast group, or

@@ -73,7 +73,10 @@ type Machine struct {
 	// ownedFrom is an instant before others could begin to wait for the end of this
 	// node's ownership.
 	ownedFrom time.Time
-	freeSince time.Time
+	// shortenedAt is an instant before the others could first learn that they are to
+	// wait for less than they do; zero: they are not.
+	shortenedAt time.Time
+	freeSince   time.Time
 	// doubtUntil ends the time in which another node may hold by a lease that the
 	// store knows nothing of.
 	doubtUntil time.Time
@@ -275,7 +278,7 @@ func (m *Machine) view(now time.Time, v View) {
 	m.lookForHands(now, v)
 	m.setOwner(now, v.Revision, v.Owner)
 	if v.Renewal > m.renewal && m.owner.TTL != 0 {
-		m.aliveUntil = now.Add(m.owner.TTL)
+		m.aliveUntil = over(now, m.owner.TTL)
 	}
 	m.renewal = v.Renewal
 	m.reached, m.seen = true, true
@@ -288,7 +291,7 @@ func (m *Machine) heedEnd(now time.Time, v View) {
 	if v.Owner.Lease != 0 || m.shown.Lease == 0 && m.owner.Lease == 0 && v.Term <= m.terms {
 		return
 	}
-	m.aliveUntil = now.Add(max(m.cfg.TTL, m.owner.TTL))
+	m.aliveUntil = over(now, max(m.cfg.TTL, m.owner.TTL))
 	for _, c := range v.Candidates {
 		if c.Lease == m.shown.Lease && c.Band == election.Resigned && v.Term == m.shown.Term {
 			m.aliveUntil = time.Time{}
@@ -316,7 +319,7 @@ func (m *Machine) noteEpoch(now time.Time, epoch uint64) bool {
 		m.doubt(now)
 		m.session, m.stood = session{}, Candidate{}
 		m.revision, m.viewed, m.owner, m.shown, m.candidates, m.terms = 0, 0, Owner{}, Owner{}, nil, 0
-		m.renewal, m.ownedFrom = 0, time.Time{}
+		m.renewal, m.ownedFrom, m.shortenedAt = 0, time.Time{}, time.Time{}
 		m.renewAt = now
 	}
 	m.epoch = max(m.epoch, epoch)
@@ -331,9 +334,12 @@ func (m *Machine) setOwner(now time.Time, revision int64, o Owner) {
 	changed, free := o.Revision != m.owner.Revision, o.Lease == 0
 	if changed {
 		m.unsure = false // what compared with the former revision fails from now on
+		if !m.shortenedAt.IsZero() {
+			m.ownedFrom, m.shortenedAt = latest(m.ownedFrom, m.shortenedAt), time.Time{}
+		}
 	}
 	if changed && !free {
-		m.aliveUntil = now.Add(o.TTL)
+		m.aliveUntil = over(now, o.TTL)
 	}
 	if free && (m.owner.Lease != 0 || !m.seen) {
 		m.freeSince = now

@@ -17,6 +17,8 @@ const (
 	ms = time.Millisecond
 	// stageTTL and stageFence are those of the node on stage: margin 250 ms.
 	stageTTL, stageFence = 5 * time.Second, 3 * time.Second
+	// stageOver is after what time without a renewal others take the key.
+	stageOver = stageTTL + grace
 )
 
 var (
@@ -423,11 +425,11 @@ func TestMachine(t *testing.T) {
 		}},
 		{"an owner that did not renew for a TTL owns no more, whatever its lease: the key is taken if it has not renewed meanwhile", func(t *testing.T) {
 			s := onStage(t, nil, third).reached(of(third))
-			s.letRenewed(stageTTL - 100*ms)
+			s.letRenewed(stageOver - 100*ms)
 			s.view.Revision++
 			s.view.Renewal = s.view.Revision
 			s.seen()
-			s.letRenewed(stageTTL - 100*ms)
+			s.letRenewed(stageOver - 100*ms)
 			s.wants()
 			s.letRenewed(100 * ms)
 			o := s.order(Take)
@@ -448,6 +450,50 @@ func TestMachine(t *testing.T) {
 			s.letRenewed(time.Minute)
 			s.tells()
 			s.is(vrrp.Active)
+		}},
+		{"an owner's TTL that becomes much shorter keeps it in office, whatever becomes of the order that says so", func(t *testing.T) {
+			for _, row := range []struct {
+				from time.Duration
+				// after is when it becomes shorter, after a renewal.
+				after time.Duration
+				play  func(s *stage)
+			}{
+				{time.Minute, 19 * time.Second, func(s *stage) { s.took(s.order(Take)) }},
+				{10 * time.Minute, 199 * time.Second, func(s *stage) { s.took(s.order(Take)) }},
+				{10 * time.Second, 3300 * ms, func(s *stage) {
+					o := s.order(Take)
+					s.own(Owner{Record: o.Owner.Record, Lease: o.Lease, Term: o.Owner.Term})
+					s.seen() // the others know it before this node hears that it was written
+					s.answer(o, Answer{Done: true, Revision: s.view.Revision, Owner: s.view.Owner, Sent: s.now})
+				}},
+				{time.Minute, 19 * time.Second, func(s *stage) {
+					s.fails(s.order(Take))
+					s.let(retryPause)
+					s.took(s.order(Take))
+				}},
+			} {
+				s := onStage(t, func(c *Config) { c.TTL = row.from }, second).seated()
+				s.let(row.after)
+				s.m.Revise(3*time.Second, false, stageFence)
+				s.step(vrrp.Tick{})
+				s.renewed()
+				s.is(vrrp.Active)
+				row.play(s)
+				s.stood()
+				s.letRenewed(time.Minute)
+				s.tells()
+				s.is(vrrp.Active)
+			}
+		}},
+		{"an owner's TTL that became shorter counts from when the others may have learned it", func(t *testing.T) {
+			s := onStage(t, func(c *Config) { c.TTL = time.Minute }, second).seated()
+			s.m.Revise(3*time.Second, false, stageFence)
+			s.step(vrrp.Tick{})
+			s.order(Take) // and no answer comes any more
+			s.let(3*time.Second - margin(3*time.Second) - ms)
+			s.is(vrrp.Active)
+			s.let(ms)
+			s.tells("backup: lease-lost", "release")
 		}},
 		{"an owner's TTL that becomes longer counts from the next owner on", func(t *testing.T) {
 			for _, ttl := range []time.Duration{6 * time.Second, time.Minute, 10 * time.Minute} {
@@ -491,9 +537,9 @@ func TestMachine(t *testing.T) {
 		}},
 		{"a Take that fails by a renewal that was not seen tells of it", func(t *testing.T) {
 			s := onStage(t, nil, third).reached(of(third))
-			s.letRenewed(stageTTL)
+			s.letRenewed(stageOver)
 			s.answer(s.order(Take), Answer{Revision: s.view.Revision + 1, Owner: s.view.Owner, Renewal: s.view.Revision + 1})
-			s.letRenewed(stageTTL - 100*ms)
+			s.letRenewed(stageOver - 100*ms)
 			s.wants()
 			s.letRenewed(100 * ms)
 			if o := s.order(Take); o.Renewal != s.view.Revision+1 {
@@ -502,7 +548,7 @@ func TestMachine(t *testing.T) {
 		}},
 		{"an owner that is overdue goes to the best candidate first", func(t *testing.T) {
 			s := onStage(t, func(c *Config) { c.VRRP.Priority = 150 }, second, third).reached(of(third))
-			s.letRenewed(stageTTL + takeStep - ms)
+			s.letRenewed(stageOver + takeStep - ms)
 			s.wants()
 			s.let(ms)
 			s.wants(Take)
@@ -526,7 +572,7 @@ func TestMachine(t *testing.T) {
 			s.seen()
 			s.step(vrrp.SetDuty{})
 			s.stood()
-			s.takesAfter(stageTTL + takeStep)
+			s.takesAfter(stageOver + takeStep)
 		}},
 		{"a healthy owner stays, however good the others are", func(t *testing.T) {
 			s := onStage(t, func(c *Config) { c.VRRP.Priority = 128 }, second, third).seated()
@@ -557,6 +603,18 @@ func TestMachine(t *testing.T) {
 			s.tells("listening: unhealthy")
 			s.hears(second.Addr, Priority)
 			s.tells("listening: unhealthy", "backup: unhealthy", "release")
+		}},
+		{"an owner that cannot ask etcd passes nothing on, and serves until it can, or its lease is over", func(t *testing.T) {
+			s := onStage(t, nil, second).seated()
+			s.let(stageTTL / renewals)
+			s.fails(s.order(Renew))
+			s.step(vrrp.Health{})
+			s.step(vrrp.SetDuty{Duty: vrrp.Drain, Reason: election.Drain})
+			s.let(retryPause)
+			s.tells()
+			s.renewed()
+			s.stood()
+			s.tells("listening: drain")
 		}},
 		{"a successor that is not heard is not waited for for long", func(t *testing.T) {
 			s := onStage(t, nil, second).seated()
@@ -682,7 +740,7 @@ func TestMachine(t *testing.T) {
 		{"addresses that could not be taken off are off when the fence is over", func(t *testing.T) {
 			s := onStage(t, nil, second).seated()
 			s.step(vrrp.LinkDown{Reason: election.NoCarrier})
-			for range 40 {
+			for range 1 + (stageFence+offSlack)/(100*ms) {
 				s.let(100 * ms)
 				s.renewedIfAsked()
 			}
@@ -692,7 +750,7 @@ func TestMachine(t *testing.T) {
 			s := onStage(t, nil, second).reached(of(second))
 			s.own(Owner{})
 			s.seen()
-			s.takesAfter(stageTTL + takeStep)
+			s.takesAfter(stageOver + takeStep)
 		}},
 		{"all keys that were deleted by hand: the same, and the candidacy is written anew", func(t *testing.T) {
 			s := onStage(t, nil, second).reached(of(second))
@@ -786,6 +844,29 @@ func TestMachine(t *testing.T) {
 			s.let(100 * ms)
 			s.takenIfAsked()
 			s.tells()
+		}},
+		{"keep: an owner that becomes unhealthy with etcd serves on", func(t *testing.T) {
+			s := onStage(t, func(c *Config) { c.Keep = true }, second).seated()
+			s.let(stageTTL / renewals)
+			s.fails(s.order(Renew))
+			s.step(vrrp.Health{})
+			for range 100 {
+				s.let(100 * ms)
+				if o, ok := s.ordered(Renew); ok {
+					s.fails(o)
+				}
+			}
+			s.tells()
+			s.is(vrrp.Active)
+		}},
+		{"keep: an owner that finds etcd gone while it passes the key on serves on at once", func(t *testing.T) {
+			s := onStage(t, func(c *Config) { c.Keep = true }, second).seated()
+			s.step(vrrp.Health{})
+			s.off()
+			s.fails(s.order(Pass))
+			s.tells("listening: unhealthy", "active: hold-failed", "hold")
+			s.let(time.Minute)
+			s.tells("listening: unhealthy", "active: hold-failed", "hold")
 		}},
 		{"keep: another holder ends it all the same", func(t *testing.T) {
 			s := onStage(t, func(c *Config) { c.Keep = true }, second).seated()
@@ -889,11 +970,11 @@ func TestBootstrap(t *testing.T) {
 			s.letRenewed(stageFence + offSlack)
 			s.order(Take)
 			s.did = nil
-			s.let(stageTTL - stageFence)
+			s.let(time.Second)
 			if lifetime, _ := s.m.Lifetime(s.now, stageFence); lifetime == 0 || lifetime >= stageFence {
 				t.Errorf("the kernel holds for %v", lifetime)
 			}
-			s.let(stageFence)
+			s.let(stageTTL - time.Second - 300*ms)
 			s.is(vrrp.Backup)
 		}},
 		{"its owner that loses etcd before it asked for the key goes on by VRRP", func(t *testing.T) {
@@ -951,8 +1032,8 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
-// An order to hold lasts for whole seconds, and no longer than the lease if it is
-// carried out by the time that goes with it.
+// An order to hold lasts for whole seconds, and if it is carried out by the time that
+// goes with it, the kernel, late as it may be, has ended it before others take the key.
 func TestLifetime(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -961,20 +1042,20 @@ func TestLifetime(t *testing.T) {
 		want   time.Duration
 	}{
 		{"just confirmed: the fence", 0, 3 * time.Second, 3 * time.Second},
-		{"a long fence: what the lease leaves, in whole seconds", 0, 10 * time.Second, 4 * time.Second},
-		{"later: less", 2 * time.Second, 3 * time.Second, 2 * time.Second},
-		{"too late for a second and its order: not at all", 3600 * ms, 3 * time.Second, 0},
+		{"a long fence: what the lease leaves, in whole seconds", 0, 10 * time.Second, 3 * time.Second},
+		{"later: less", 1500 * ms, 3 * time.Second, 2 * time.Second},
+		{"too late for a second and its order: not at all", 2900 * ms, 3 * time.Second, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := onStage(t, nil, second).seated()
-			until := s.m.session.until
+			taken := s.m.ownedFrom.Add(stageOver - margin(stageTTL)) // by the fastest clock
 			s.now = s.now.Add(row.passed)
 			lifetime, by := s.m.Lifetime(s.now, row.fence)
 			if lifetime != row.want {
 				t.Errorf("%v, want %v", lifetime, row.want)
 			}
-			if lifetime > 0 && (by.Add(lifetime).After(until) || !by.After(s.now)) {
-				t.Errorf("by %v for %v, the lease until %v", by.Sub(s.now), lifetime, until.Sub(s.now))
+			if lifetime > 0 && (by.Add(lifetime+lateness).After(taken) || !by.After(s.now)) {
+				t.Errorf("by %v for %v, it may be taken in %v", by.Sub(s.now), lifetime, taken.Sub(s.now))
 			}
 		})
 	}

@@ -40,8 +40,8 @@ func (m *Machine) pursue(now time.Time) {
 // leave begins to pass the key on, if somebody is better.
 func (m *Machine) leave(now time.Time) {
 	to, ok := m.successor()
-	if !ok || !m.mine() || m.writing != 0 || m.unsure {
-		return
+	if !ok || !m.owns(now) || m.trouble != "" || m.writing != 0 || m.unsure {
+		return // a store that does not answer passes nothing on
 	}
 	if now.Before(m.pass.retryAt) {
 		m.wakeAt(m.pass.retryAt)
@@ -106,6 +106,8 @@ func (m *Machine) bringOver(now time.Time) {
 	case p.until.IsZero():
 		p.until = now.Add(passMax)
 		m.wakeAt(p.until)
+	case m.writing == 0 && m.cfg.Keep && m.trouble != "":
+		m.resume(now)
 	case now.Before(p.until) && p.to.Lease != 0:
 		m.wakeAt(p.until)
 	case m.writing == 0 && !m.unsure:

@@ -85,6 +85,9 @@ func (m *Machine) witness(a Answer) {
 		m.ownedFrom = a.Sent // nothing that makes it the owner is older
 	case a.Renewed:
 		m.ownedFrom = a.Sent
+		if !m.shortenedAt.IsZero() {
+			m.shortenedAt = a.Sent // until then they had not learned it
+		}
 	}
 }
 
@@ -95,7 +98,16 @@ func (m *Machine) until() time.Time {
 		return time.Time{}
 	}
 	ttl := m.ttl()
-	return earliest(m.session.until, m.ownedFrom.Add(ttl-margin(ttl)))
+	until := m.session.until
+	if m.mine() && m.owner.TTL > ttl {
+		// The others wait for longer, until they learn the shorter one.
+		until = earliest(until, m.ownedFrom.Add(m.owner.TTL-margin(m.owner.TTL)))
+		if m.shortenedAt.IsZero() {
+			return until
+		}
+		return earliest(until, m.shortenedAt.Add(ttl-margin(ttl)))
+	}
+	return earliest(until, m.ownedFrom.Add(ttl-margin(ttl)))
 }
 
 // owns: the key is this node's for sure.
@@ -130,11 +142,15 @@ func (m *Machine) noteTrouble(why string) { m.trouble = why }
 
 // doubt: the store may be a copy that knows nothing of what it granted lately.
 // Whoever holds by the former one stops within a TTL.
-func (m *Machine) doubt(now time.Time) { m.doubtUntil = now.Add(max(m.cfg.TTL, m.owner.TTL)) }
+func (m *Machine) doubt(now time.Time) { m.doubtUntil = over(now, max(m.cfg.TTL, m.owner.TTL)) }
 
 // Revise changes what may change while the machine goes on. A longer TTL counts
-// from the next lease on, which a node asks for while it does not own.
+// from the next lease on, which a node asks for while it does not own. A shorter one
+// counts for an owner as soon as the others may know it.
 func (m *Machine) Revise(ttl time.Duration, keep bool, fence time.Duration) {
+	if ttl < m.cfg.TTL {
+		m.renewAt = time.Time{}
+	}
 	m.cfg.TTL, m.cfg.Keep, m.cfg.Fence = ttl, keep, fence
 }
 
@@ -171,11 +187,21 @@ func (m *Machine) Lifetime(now time.Time, fence time.Duration) (lifetime time.Du
 	if m.bootstraps && m.boundAt.IsZero() || m.cfg.Keep {
 		return fence, time.Time{}
 	}
-	lifetime = min(fence, (m.until().Sub(now) - orderSlack).Truncate(time.Second))
+	end := m.until().Add(grace - lateness)
+	lifetime = min(fence, lifetimeMax, (end.Sub(now) - orderSlack).Truncate(time.Second))
 	if lifetime <= 0 {
 		return 0, time.Time{}
 	}
-	return lifetime, m.until().Add(-lifetime)
+	return lifetime, end.Add(-lifetime)
+}
+
+// LastRefresh is when the kernel can be told for the last time to keep the addresses,
+// unless the lease is confirmed again; zero: the lease does not bound that.
+func (m *Machine) LastRefresh() time.Time {
+	if m.bootstraps && m.boundAt.IsZero() || m.cfg.Keep {
+		return time.Time{}
+	}
+	return m.until().Add(grace - lateness - orderSlack - time.Second - tickSlack)
 }
 
 // earliest is the earlier of two deadlines; a zero one is none.

@@ -32,7 +32,7 @@ func (s *simStore) restore(c copyOf) {
 	s.restoredAt = s.world.now
 	s.revision = c.revision
 	s.leases, s.owner, s.nodes, s.term = map[ID]time.Time{}, c.owner, maps.Clone(c.nodes), max(1, c.term)
-	s.renewal, s.renewing = 0, 0
+	s.renewal, s.renewing, s.owned = 0, 0, min(s.owned, c.revision)
 	for id := range c.leases {
 		s.leases[id] = s.world.now.Add(s.ttls[id])
 	}
@@ -78,7 +78,7 @@ func (w *world) trouble(backup copyOf) {
 	case 11:
 		w.end(n, lasts/4)
 	case 15:
-		n.revise(time.Duration(3+w.rand.IntN(4)) * time.Second)
+		n.revise(3*time.Second + w.upTo(simLongest-2*time.Second).Truncate(time.Second))
 	case 13:
 		w.say("the store changes its leader")
 		for id := range w.store.leases { // the new one lets all live for longer
@@ -163,7 +163,7 @@ func (w *world) end(n *simNode, lasts time.Duration) {
 
 // begin starts a daemon, after a restore of the store.
 func (n *simNode) begin() {
-	switch restored := n.store.restoredAt.Add(simTTL); {
+	switch restored := n.store.restoredAt.Add(simLongest + grace); {
 	case n.up:
 	case n.now.Before(restored):
 		n.after(restored.Sub(n.now), nil, 0, n.begin)

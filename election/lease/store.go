@@ -71,7 +71,8 @@ const (
 	// Stand writes Self as candidacy, bound to Lease.
 	Stand
 	// Take writes Owner, bound to Lease, if the owner key's revision is still
-	// Seen; 0: if there is none. With Unrenewed, the renewal's has to be Renewal still.
+	// Seen; 0: if there is none, and there was none since Viewed that came and went.
+	// With Unrenewed, the renewal's has to be Renewal still.
 	Take
 	// Pass writes Owner, bound to To's lease, if the owner key's revision is still
 	// Seen and the candidacy's To's.
@@ -94,7 +95,8 @@ type Order struct {
 	TTL    time.Duration
 	Self   Record
 	Seen   int64
-	// Unrenewed and Renewal are those of a Take.
+	// Viewed, Unrenewed and Renewal are those of a Take.
+	Viewed    int64
 	Unrenewed bool
 	Renewal   int64
 	To        Candidate

@@ -14,12 +14,24 @@ const (
 	// store was never reached.
 	retryPause = 250 * time.Millisecond
 	farPause   = time.Second
-	// marginLeast and marginShare are what a holder takes off its TTL: the kernel
-	// removes an address up to 200 ms late, and two clocks may differ in rate.
+	// marginLeast and marginShare are what a holder takes off its TTL: an order to
+	// the kernel takes time, and two clocks may differ in rate.
 	marginLeast = 250 * time.Millisecond
 	marginShare = 20
+	// lateness is how late the kernel may remove an address: it looks at lifetimes
+	// once a second at the most, also when another address had it look (Linux,
+	// check_lifetime in net/ipv4/devinet.c, addrconf_verify_rtnl in
+	// net/ipv6/addrconf.c), and a timer is late by up to an eighth of its time.
+	// lifetimeMax is the longest lifetime of which that is true.
+	lateness    = 1150 * time.Millisecond
+	lifetimeMax = 6 * time.Second
+	// grace is what others wait beyond the TTL. So not all of lateness shortens what
+	// a holder may wait for the store.
+	grace = 500 * time.Millisecond
 	// orderSlack is the least time that an order to hold gets to be carried out.
 	orderSlack = 250 * time.Millisecond
+	// tickSlack is how late a tick may come.
+	tickSlack = 50 * time.Millisecond
 	// claimMax bounds the wait for the addresses of a key that was passed, before
 	// this node adverts.
 	claimMax = 300 * time.Millisecond
@@ -40,10 +52,12 @@ const (
 	// quietIntervals is for how many ActiveDownIntervals no unknown owner may have
 	// been heard before a free key is taken.
 	quietIntervals = 3
-	// offSlack is how late the kernel may remove an address.
-	offSlack = holdSlack + 250*time.Millisecond
+	// offSlack is how long after a fence the addresses are off, whatever goes wrong.
+	offSlack = holdSlack + lateness
 	// holdSlack is how long an order to hold may be on its way.
 	holdSlack = 500 * time.Millisecond
+	// writeMax bounds a call that changes a key. A renewal has a third of the TTL.
+	writeMax = time.Second
 	// farewellMax is how long a node that stops waits for the store.
 	farewellMax = 500 * time.Millisecond
 	// lastWords is how long after this node became owner an advert of another one
@@ -57,6 +71,10 @@ const (
 // address owner (5.2.4), which no backup preempts and no duel beats. So a node
 // that elects by VRRP because it does not reach the store makes way for it.
 const Priority = 255
+
+// over is when an owner that was last confirmed at an instant, for ttl, is off the
+// segment, by its own hand or by its kernel's.
+func over(confirmed time.Time, ttl time.Duration) time.Time { return confirmed.Add(ttl + grace) }
 
 // margin is what a holder takes off a TTL.
 func margin(ttl time.Duration) time.Duration { return max(marginLeast, ttl/marginShare) }

@@ -17,10 +17,12 @@ import (
 const (
 	// simTTL and simFence are the nodes', simTardy is how late their kernels take an
 	// address off.
-	simTTL, simFence, simTardy = 4 * time.Second, 3 * time.Second, 200 * time.Millisecond
+	simTTL, simFence, simTardy = 4 * time.Second, 3 * time.Second, lateness
+	// simLongest is the longest TTL that a node is given.
+	simLongest = 12 * time.Second
 	// simPatience bounds the wait for an owner after all trouble: leases that may
 	// have been granted before it, a TTL of doubt, calls that are still on their way.
-	simPatience = 2*simTTL + 3*time.Second
+	simPatience = 2*simLongest + 4*time.Second
 )
 
 var errNoAnswer = errors.New("no answer")
@@ -353,7 +355,10 @@ func (n *simNode) hold(attempt uint64) {
 		return
 	}
 	by = earliest(by, now.Add(500*time.Millisecond))
-	n.refreshAt = now.Add(lifetime / 3)
+	n.refreshAt = now.Add(lifetime / 2)
+	if last := n.machine.LastRefresh(); last.After(now) {
+		n.refreshAt = earliest(n.refreshAt, last)
+	}
 	n.apply(func() {
 		if !n.clock().Before(by) || n.chance(1) {
 			n.retryAt = n.clock().Add(100 * time.Millisecond)
@@ -375,7 +380,7 @@ func (n *simNode) takeOff(how string) {
 	serial := n.apply(nil)
 	n.off = serial
 	n.again(serial, func() {
-		if n.chance(2) {
+		if n.chance(5) {
 			n.say("%s could not be told to let go", n.name)
 			return
 		}
@@ -397,7 +402,11 @@ func (n *simNode) apply(do func()) (serial int) {
 }
 
 func (n *simNode) again(serial int, do func()) {
-	n.after(n.upTo(60*time.Millisecond), n, n.life, func() {
+	takes := 60 * time.Millisecond
+	if n.chance(10) {
+		takes = 400 * time.Millisecond
+	}
+	n.after(n.upTo(takes), n, n.life, func() {
 		if n.serial == serial {
 			do()
 		}
@@ -522,6 +531,8 @@ type simStore struct {
 	owner    Owner
 	nodes    map[string]Candidate
 	term     uint64
+	// owned is the revision at which term began.
+	owned    int64
 	renewal  int64
 	renewing ID
 	down     bool
@@ -592,7 +603,8 @@ func (s *simStore) carryOut(o Order) Answer {
 		s.stand(o)
 		a.Done = true
 	case Take:
-		s.write(o, o.Lease, !o.Unrenewed || o.Renewal == s.renewal, &a)
+		missed := o.Seen == 0 && s.owned > o.Viewed
+		s.write(o, o.Lease, !missed && (!o.Unrenewed || o.Renewal == s.renewal), &a)
 	case Pass:
 		_, there := s.leases[o.To.Lease]
 		s.write(o, o.To.Lease, there && s.nodes[o.To.Node].Revision == o.To.Revision, &a)
@@ -631,7 +643,7 @@ func (s *simStore) write(o Order, to ID, unchanged bool, a *Answer) {
 		s.revision++
 		s.owner = o.Owner
 		s.owner.Lease, s.owner.Revision = to, s.revision
-		s.term = o.Owner.Term
+		s.term, s.owned = o.Owner.Term, s.revision
 		s.world.say("store: %s owns by %d, revision %d term %d", s.owner.Node, to, s.revision, s.term)
 	}
 	if !a.Done {

@@ -35,9 +35,12 @@ func (m *Machine) plan(now time.Time) {
 	case now.Before(m.writeAt):
 		m.wakeAt(m.writeAt)
 	default:
-		o.Timeout = m.pace()
+		o.Timeout = min(m.pace(), writeMax)
 		m.order(o)
 		m.writing, m.change = m.number, o
+		if o.Kind == Take && m.mine() && o.Owner.TTL < m.owner.TTL && m.shortenedAt.IsZero() {
+			m.shortenedAt = now
+		}
 	}
 }
 
@@ -123,7 +126,7 @@ func (m *Machine) take(seen int64, reason election.Reason) Order {
 		o.Term = m.terms + 1
 		seen = 0
 	}
-	return Order{Kind: Take, Lease: m.session.id, Seen: seen, Owner: o}
+	return Order{Kind: Take, Lease: m.session.id, Seen: seen, Viewed: m.viewed, Owner: o}
 }
 
 // mayTake: the key is free, or left by an earlier life of this node, and nobody
@@ -232,7 +235,7 @@ func (m *Machine) written(now time.Time, a Answer) {
 			return
 		}
 		if a.Renewal > m.renewal { // a View tells of it later, or not at all
-			m.renewal, m.aliveUntil = a.Renewal, now.Add(m.owner.TTL)
+			m.renewal, m.aliveUntil = a.Renewal, over(now, m.owner.TTL)
 		}
 		if !m.bootstraps {
 			m.writeAt = now.Add(retryPause)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -142,7 +143,7 @@ func checkFiles(t *testing.T, root string) {
 		"etc/vipd/vipd.example.yaml", "usr/lib/systemd/system/vipd.service", "usr/lib/systemd/system/vipd-shutdown.service",
 		"usr/lib/sysusers.d/vipd.conf", "usr/lib/tmpfiles.d/vipd.conf", "usr/share/vipd/vipd-keys.conf",
 		"usr/share/vipd/vipd-realtime.conf",
-		"usr/share/man/man8/vipd.8.gz", "usr/share/man/man8/vipd-drain.8.gz", "usr/share/doc/vipd/install.md",
+		"usr/share/man/man8/vipd.8.gz", "usr/share/man/man8/vipd-drain.8.gz", "usr/share/doc/vipd/README.md",
 		"usr/share/bash-completion/completions/vipd", "usr/share/zsh/vendor-completions/_vipd", "usr/share/fish/vendor_completions.d/vipd.fish",
 	} {
 		file, err := os.Stat(filepath.Join(root, path))
@@ -153,6 +154,32 @@ func checkFiles(t *testing.T, root string) {
 		if file.Size() == 0 || file.Mode() != 0o644 {
 			t.Errorf("%s: %d bytes, %v", path, file.Size(), file.Mode())
 		}
+	}
+	checkLinks(t, filepath.Join(root, "usr/share/doc/vipd"))
+}
+
+// checkLinks looks whether what the texts link to was installed with them.
+func checkLinks(t *testing.T, texts string) {
+	t.Helper()
+	links := regexp.MustCompile(`\]\(([^)#:]+)[^):]*\)`)
+	found := 0
+	for _, text := range files(t, texts) {
+		if filepath.Ext(text) != ".md" {
+			continue
+		}
+		b, err := os.ReadFile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range links.FindAllSubmatch(b, -1) {
+			found++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(text), string(link[1]))); err != nil {
+				t.Errorf("%s: a link leads nowhere: %v", filepath.Base(text), err)
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d links were found", found)
 	}
 }
 
@@ -285,8 +312,9 @@ func (h host) sh(t *testing.T, script string) string {
 	return out.String()
 }
 
-// `make uninstall` takes away all that `make install` brings.
-func TestUninstallLeavesNothing(t *testing.T) {
+// `make install` makes the place for the configuration, names its own paths, and
+// `make uninstall` takes away all that it brings.
+func TestInstallAndUninstall(t *testing.T) {
 	require(t, "make")
 	root := t.TempDir()
 	for _, target := range []string{"install", "uninstall"} {
@@ -297,9 +325,16 @@ func TestUninstallLeavesNothing(t *testing.T) {
 		}
 		files := files(t, root)
 		if target == "install" {
-			unit, err := os.ReadFile(filepath.Join(root, "opt/vipd/lib/systemd/system/vipd.service"))
-			if err != nil || !bytes.Contains(unit, []byte("ExecStart=/opt/vipd/bin/vipd run\n")) {
-				t.Errorf("the unit does not start what was installed: %v\n%s", err, unit)
+			checkLinks(t, filepath.Join(root, "opt/vipd/share/doc/vipd"))
+			for path, line := range map[string]string{
+				"opt/vipd/lib/systemd/system/vipd.service": "ExecStart=/opt/vipd/bin/vipd run\n",
+				"opt/vipd/share/vipd/vipd-keys.conf":       " /opt/vipd/share/vipd/vipd-keys.conf ",
+				"etc/vipd/vipd.example.yaml":               "vips:\n",
+			} {
+				text, err := os.ReadFile(filepath.Join(root, path))
+				if err != nil || !bytes.Contains(text, []byte(line)) {
+					t.Errorf("%s lacks %q: %v\n%s", path, line, err, text)
+				}
 			}
 		} else if len(files) > 0 {
 			t.Errorf("left behind: %v", files)

@@ -95,6 +95,9 @@ func (l *Leases) Call(ctx context.Context, g Group, o lease.Order) lease.Answer 
 	case lease.Take:
 		put := clientv3.OpPut(g.owner(), valueOfOwner(o.Owner).String(), clientv3.WithLease(clientv3.LeaseID(o.Lease)))
 		var also []clientv3.Cmp
+		if o.Seen == 0 { // an owner that came and went has written its term
+			also = append(also, clientv3.Compare(clientv3.ModRevision(g.history(o.Owner.Term)), "<", o.Viewed+1))
+		}
 		if o.Unrenewed {
 			also = append(also, clientv3.Compare(clientv3.ModRevision(g.renewal()), "=", o.Renewal))
 		}

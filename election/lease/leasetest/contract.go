@@ -30,6 +30,7 @@ func Contract(t *testing.T, in func(*testing.T, func(*testing.T)), open func(*te
 		test func(*contract)
 	}{
 		{"a free key is taken once", (*contract).free},
+		{"a free key that came and went meanwhile is not taken", (*contract).missed},
 		{"a key that changed meanwhile is not taken, and its owner is told", (*contract).stale},
 		{"a key that is taken again has another revision", (*contract).again},
 		{"the key goes to the candidate that it is passed to, bound to its lease", (*contract).passed},
@@ -163,6 +164,22 @@ func (c *contract) free() {
 	c.is(second.Owner, a.Owner)
 	c.is(c.call(lease.Order{Kind: lease.Renew, Lease: other}).Owner, a.Owner)
 	c.is(c.look(func(v lease.View) bool { return v.Owner.Lease != 0 }).Owner, a.Owner)
+}
+
+func (c *contract) missed() {
+	owner, other := c.grant(), c.grant()
+	before := c.look(func(lease.View) bool { return true })
+	a := c.take(owner, 0, 1)
+	c.call(lease.Order{Kind: lease.Resign, Lease: owner, Seen: a.Owner.Revision, Self: record("cp1")})
+	late := lease.Order{Kind: lease.Take, Lease: other, Viewed: before.Revision, Owner: lease.Owner{Record: record("cp2"), Term: 1}}
+	if got := c.call(late); got.Done {
+		c.t.Errorf("%+v", got)
+	}
+	after := c.look(func(v lease.View) bool { return v.Term == 1 })
+	late.Viewed, late.Owner.Term = after.Revision, 2
+	if got := c.call(late); !got.Done {
+		c.t.Errorf("%+v", got)
+	}
 }
 
 func (c *contract) stale() {

@@ -22,6 +22,8 @@ type Store struct {
 	owner    lease.Owner
 	nodes    map[string]lease.Candidate
 	term     uint64
+	// owned is the revision of the last change of the owner to another one.
+	owned int64
 	// renewal is the owner's last, bound to a lease.
 	renewal  int64
 	renewing lease.ID
@@ -79,7 +81,7 @@ func (s *Store) Forget() {
 		g.timer.Stop()
 	}
 	s.epoch++
-	s.revision, s.term = 1, 0
+	s.revision, s.term, s.owned = 1, 0, 0
 	s.leases, s.nodes, s.owner, s.renewal = map[lease.ID]*granted{}, map[string]lease.Candidate{}, lease.Owner{}, 0
 	s.change()
 }
@@ -127,7 +129,8 @@ func (s *Store) carryOut(o lease.Order, a *lease.Answer) {
 		}
 	case lease.Take:
 		if a.Lost = s.leases[o.Lease] == nil; !a.Lost {
-			s.write(o, o.Lease, !o.Unrenewed || o.Renewal == s.renewal, a)
+			missed := o.Seen == 0 && s.owned > o.Viewed
+			s.write(o, o.Lease, !missed && (!o.Unrenewed || o.Renewal == s.renewal), a)
 		}
 	case lease.Pass:
 		if s.leases[o.To.Lease] != nil {
@@ -181,7 +184,7 @@ func (s *Store) write(o lease.Order, to lease.ID, unchanged bool, a *lease.Answe
 		s.change()
 		s.owner = o.Owner
 		s.owner.Lease, s.owner.Revision = to, s.revision
-		s.term = o.Owner.Term
+		s.term, s.owned = o.Owner.Term, s.revision
 		s.history = append(s.history, s.owner)
 	}
 	if !a.Done {
