@@ -45,6 +45,9 @@ type Router struct {
 	Opens         chan []byte
 	Updates       chan []byte
 	Notifications chan string
+
+	// Table is how many routes it sends when a session is there.
+	Table int
 }
 
 // IPv4 and IPv6 are the capabilities for unicast routes (RFC 4760 8).
@@ -128,6 +131,12 @@ func (r *Router) speak(conn net.Conn) {
 		switch header[18] {
 		case open:
 			r.Opens <- body
+		case keepalive:
+			routes := r.Table
+			r.Table = 0
+			if err := SendTable(conn, routes); err != nil {
+				return
+			}
 		case update:
 			r.Updates <- body
 		case notification:

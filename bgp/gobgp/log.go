@@ -1,7 +1,9 @@
 package gobgp
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -24,6 +26,13 @@ func pairs(fields gobgplog.Fields) []any {
 	return all
 }
 
+// debug costs nothing where nobody reads it: a router may send a million routes.
+func (l *logger) debug(msg string, fields gobgplog.Fields) {
+	if l.session.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.session.log.Debug(msg, pairs(fields)...)
+	}
+}
+
 // Panic and Fatal report a fault in gobgp's own logic. It can not go on, and the
 // process is there to be started again.
 func (l *logger) Panic(msg string, fields gobgplog.Fields) {
@@ -38,12 +47,12 @@ func (l *logger) Fatal(msg string, fields gobgplog.Fields) {
 
 func (l *logger) Error(msg string, fields gobgplog.Fields) {
 	l.session.blame(msg, fields)
-	l.session.log.Debug(msg, pairs(fields)...)
+	l.debug(msg, fields)
 }
 
 func (l *logger) Warn(msg string, fields gobgplog.Fields) {
 	l.session.blame(msg, fields)
-	l.session.log.Debug(msg, pairs(fields)...)
+	l.debug(msg, fields)
 }
 
 func (l *logger) Info(msg string, fields gobgplog.Fields) {
@@ -51,12 +60,12 @@ func (l *logger) Info(msg string, fields gobgplog.Fields) {
 		l.session.reaper.deletes()
 	}
 	l.session.blame(msg, fields)
-	l.session.log.Debug(msg, pairs(fields)...)
+	l.debug(msg, fields)
 }
 
 func (l *logger) Debug(msg string, fields gobgplog.Fields) {
 	l.session.blame(msg, fields)
-	l.session.log.Debug(msg, pairs(fields)...)
+	l.debug(msg, fields)
 }
 
 func (l *logger) SetLevel(gobgplog.LogLevel) {}

@@ -7,6 +7,8 @@
 // Where this node's way was made worse before, each of a few requests has to be
 // served elsewhere; where it could not be, because another daemon announces it, one.
 //
-// The way is the kernel's own from that interface: where a router is not its next
-// hop to the VIP, as the default gateway is, another router may be asked.
+// Each router is asked by itself: for as long as the question lasts, a rule and a
+// route of their own lead what such a socket sends to the VIP to that router, whatever
+// way the kernel knows from the interface. Only for a VIP of the other family than the
+// router's address, and where another daemon announces, the way is the kernel's own.
 package path

@@ -49,6 +49,14 @@ type Prover struct {
 	mu sync.Mutex
 	// open are the interfaces that take such answers now.
 	open map[string]*opened
+	// led are the VIPs, by interface, that are led to a router now.
+	led map[led]bool
+}
+
+// led is a VIP that is led to a router by an interface.
+type led struct {
+	vip  netip.Addr
+	link int
 }
 
 // opened is an interface that several questions may need at a time.
@@ -59,14 +67,14 @@ type opened struct {
 
 // NewProver returns a Prover.
 func NewProver(accept AcceptLocal) *Prover {
-	return &Prover{accept: accept, open: map[string]*opened{}}
+	return &Prover{accept: accept, open: map[string]*opened{}, led: map[led]bool{}}
 }
 
 // question is what to ask for, and from where.
 type question struct {
 	vip  netip.AddrPort
 	from netip.Addr
-	link string
+	way  way
 	url  URL
 	// oneWillDo: this node may be asked too, so that one request which was served
 	// elsewhere says enough.
@@ -76,23 +84,70 @@ type question struct {
 // errHere: a request was served by this node itself.
 var errHere = errors.New("the router still sends to this node")
 
+// link is the interface to ask by.
+func (q question) link() string { return q.way.link.Attrs().Name }
+
+// String is what is asked, for errors.
+func (q question) String() string {
+	if q.way.hop.IsValid() {
+		return fmt.Sprintf("ask for %s by %s through %s", q.vip, q.link(), q.way.hop)
+	}
+	return fmt.Sprintf("ask for %s by %s", q.vip, q.link())
+}
+
 // Prove returns nil when other nodes served each of a few requests for each VIP,
-// on each way to the routers. It returns within patience or a little more.
+// through each router. It returns within patience or a little more, for each router
+// of an interface.
 func (p *Prover) Prove(ctx context.Context, vips []netip.AddrPort, url URL, routers []netip.Addr) error {
 	leading, err := ways(routers)
 	if err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	for _, w := range leading {
-		for _, vip := range vips {
-			from, err := w.from(vip.Addr(), vips)
+	var all [][]question
+	for _, vip := range vips {
+		fit, err := suited(leading, vip.Addr())
+		if err != nil {
+			return err
+		}
+		for _, ways := range byLink(fit) {
+			asked, err := questions(question{vip: vip, url: url}, ways, vips)
 			if err != nil {
 				return err
 			}
-			q := question{vip: vip, from: from, link: w.link.Attrs().Name, url: url}
-			g.Go(func() error { return p.prove(ctx, q) })
+			all = append(all, asked)
 		}
+	}
+	return p.proveAll(ctx, all)
+}
+
+// questions are one question by each of some ways.
+func questions(q question, ways []way, vips []netip.AddrPort) ([]question, error) {
+	all := make([]question, len(ways))
+	for i, w := range ways {
+		from, err := w.from(q.vip.Addr(), vips)
+		if err != nil {
+			return nil, err
+		}
+		q.way, q.from = w, from
+		all[i] = q
+	}
+	return all, nil
+}
+
+// proveAll asks at one time what is in different lists, and one after the other what
+// is in one: to one VIP the kernel leads through one router of an interface at a
+// time.
+func (p *Prover) proveAll(ctx context.Context, lists [][]question) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, list := range lists {
+		g.Go(func() error {
+			for _, q := range list {
+				if err := p.prove(ctx, q); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	return g.Wait()
 }
@@ -102,33 +157,37 @@ func (p *Prover) Prove(ctx context.Context, vips []netip.AddrPort, url URL, rout
 // route. A router that prefers this node's way, or spreads by addresses alone, may
 // lead all of them back here, which proves nothing.
 func (p *Prover) ProveShared(ctx context.Context, vips []netip.AddrPort, url URL) error {
-	g, ctx := errgroup.WithContext(ctx)
+	var all [][]question
 	for _, vip := range vips {
 		leading, err := waysOut(vip.Addr())
 		if err != nil {
 			return err
 		}
-		for _, w := range leading {
-			from, err := w.from(vip.Addr(), vips)
-			if err != nil {
-				return err
-			}
-			q := question{vip: vip, from: from, link: w.link.Attrs().Name, url: url, oneWillDo: true}
-			g.Go(func() error { return p.prove(ctx, q) })
+		asked, err := questions(question{vip: vip, url: url, oneWillDo: true}, leading, vips)
+		if err != nil {
+			return err
 		}
+		all = append(all, slices.Collect(slices.Chunk(asked, 1))...)
 	}
-	return g.Wait()
+	return p.proveAll(ctx, all)
 }
 
 func (p *Prover) prove(ctx context.Context, q question) (err error) {
 	if q.vip.Addr().Is4() {
-		if err := unfiltered(q.link); err != nil {
+		if err := unfiltered(q.link()); err != nil {
 			return err
 		}
-		if err := p.begin(q.link); err != nil {
-			return fmt.Errorf("ask for %s by %s: %w", q.vip, q.link, err)
+		if err := p.begin(q.link()); err != nil {
+			return fmt.Errorf("%s: %w", q, err)
 		}
-		defer func() { err = errors.Join(err, p.end(q.link)) }()
+		defer func() { err = errors.Join(err, p.end(q.link())) }()
+	}
+	if q.way.hop.IsValid() {
+		giveBack, err := p.lead(lead{vip: q.vip.Addr(), link: q.way.link, hop: q.way.hop})
+		if err != nil {
+			return fmt.Errorf("%s: %w", q, err)
+		}
+		defer func() { err = errors.Join(err, giveBack()) }()
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -137,9 +196,30 @@ func (p *Prover) prove(ctx context.Context, q question) (err error) {
 		ask = q.askAny
 	}
 	if err := ask(ctx); err != nil {
-		return fmt.Errorf("ask for %s by %s: %w", q.vip, q.link, err)
+		return fmt.Errorf("%s: %w", q, err)
 	}
 	return nil
+}
+
+// lead leads to a router until giveBack is called. A question that was given up
+// may still lead elsewhere for a moment.
+func (p *Prover) lead(l lead) (giveBack func() error, err error) {
+	key := led{l.vip, l.link.Attrs().Index}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.led[key] {
+		return nil, errors.New("an earlier question is not over yet")
+	}
+	if err := l.begin(); err != nil {
+		return nil, err
+	}
+	p.led[key] = true
+	return func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.led, key)
+		return l.end()
+	}, nil
 }
 
 // askEach returns nil when each request was served elsewhere.
@@ -231,7 +311,7 @@ func (q question) dialer() *net.Dialer {
 		LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(q.from, 0)),
 		Control: func(_, _ string, raw syscall.RawConn) error {
 			var bound error
-			if err := raw.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), q.link) }); err != nil {
+			if err := raw.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), q.link()) }); err != nil {
 				return err
 			}
 			return os.NewSyscallError("setsockopt bind to device", bound)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -70,7 +71,7 @@ func vip4() netip.Addr { return netip.MustParseAddr("198.51.100.10") }
 func vip6() netip.Addr { return netip.MustParseAddr("2001:db8:100::10") }
 
 // ground is a router with two nodes, both of which hold the VIPs on lo. The first
-// one is to leave.
+// one is to leave. A third host may be a second router.
 type ground struct {
 	*lab.Lab
 	t     *testing.T
@@ -79,10 +80,10 @@ type ground struct {
 
 func newGround(t *testing.T) ground {
 	t.Helper()
-	l := labtest.New(t, lab.Options{Hosts: 2, Router: true})
+	l := labtest.New(t, lab.Options{Hosts: 3, Router: true})
 	g := ground{l, t, new(atomic.Bool)}
 	g.ready.Store(true)
-	for i, h := range l.Hosts {
+	for i, h := range l.Hosts[:2] {
 		g.on(h, "ip", "address", "add", vip4().String()+"/32", "dev", "lo")
 		g.on(h, "ip", "address", "add", vip6().String()+"/128", "dev", "lo", "nodad")
 		g.serve(h, func() bool { return i == 0 || g.ready.Load() })
@@ -131,6 +132,12 @@ func ignore(err, one error) error {
 // the given weights.
 func (g ground) lead(weights map[*lab.Host]int) {
 	g.t.Helper()
+	g.leadAt(g.Router, weights)
+}
+
+// leadAt is lead for any router.
+func (g ground) leadAt(router *lab.Host, weights map[*lab.Host]int) {
+	g.t.Helper()
 	for _, vip := range []netip.Addr{vip4(), vip6()} {
 		family := "-4"
 		if vip.Is6() {
@@ -142,9 +149,9 @@ func (g ground) lead(weights map[*lab.Host]int) {
 			if vip.Is6() {
 				hop = h.Addr6
 			}
-			route = append(route, "nexthop", "via", hop.String(), "dev", g.Router.Interface, "weight", fmt.Sprint(weight))
+			route = append(route, "nexthop", "via", hop.String(), "dev", router.Interface, "weight", fmt.Sprint(weight))
 		}
-		g.on(g.Router, route...)
+		g.on(router, route...)
 	}
 }
 
@@ -157,21 +164,70 @@ func (g ground) setting(name string) string {
 	return strings.TrimSpace(out)
 }
 
+// left are the rules and routes of leads on the first node.
+func (g ground) left() string {
+	g.t.Helper()
+	list := "for f in -4 -6; do ip $f rule show table %[1]d; ip $f route show table %[1]d 2>/dev/null; done; true"
+	out, err := g.Hosts[0].Run(g.ctx(), "sh", "-c", fmt.Sprintf(list, leadTable))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+// leave leaves behind what leads a host's questions to a router.
+func (g ground) leave(h *lab.Host, vip, router netip.Addr) {
+	g.t.Helper()
+	family, table := "-4", strconv.Itoa(leadTable)
+	if vip.Is6() {
+		family = "-6"
+	}
+	g.on(h, "ip", family, "route", "add", vip.String(), "via", router.String(), "dev", h.Interface, "table", table, "metric", g.index(h))
+	g.on(h, "ip", family, "rule", "add", "to", vip.String(), "oif", h.Interface, "table", table, "preference", strconv.Itoa(leadPreference))
+}
+
+// index is the number of a host's interface.
+func (g ground) index(h *lab.Host) string {
+	g.t.Helper()
+	out, err := h.Run(g.ctx(), "ip", "-oneline", "link", "show", h.Interface)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	index, _, _ := strings.Cut(out, ":")
+	return index
+}
+
+// noDefault takes the default routes off a host.
+func (g ground) noDefault(h *lab.Host) {
+	g.t.Helper()
+	g.on(h, "ip", "-4", "route", "delete", "default")
+	g.on(h, "ip", "-6", "route", "delete", "default")
+}
+
+// second makes the third host a router, which sends packets for the VIPs to one
+// host.
+func (g ground) second(to *lab.Host) {
+	g.t.Helper()
+	router := g.Hosts[2]
+	g.on(router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
+	g.leadAt(router, map[*lab.Host]int{to: 1})
+}
+
 func TestAPathIsProvedByOtherNodesOnly(t *testing.T) {
 	both := []netip.Addr{vip4(), vip6()}
 	rows := []struct {
 		name   string
 		before func(g ground, node, other *lab.Host)
 		vips   []netip.Addr
-		// more are routers beside the one that is there.
-		more []string
+		// by are the routers to ask; nil: the one that is there, over IPv4.
+		by   func(g ground) []netip.Addr
 		want string
 	}{
 		{name: "the router sends to another node, which serves", vips: both, want: "served"},
 		{
 			name:   "the router still sends here",
 			before: func(g ground, node, _ *lab.Host) { g.lead(map[*lab.Host]int{node: 1}) },
-			vips:   []netip.Addr{vip4()}, want: "ask for 198.51.100.10:6443 by eth0: the router still sends to this node",
+			vips:   []netip.Addr{vip4()}, want: "ask for 198.51.100.10:6443 by eth0 through 10.77.0.1: the router still sends to this node",
 		},
 		{
 			name:   "the router still sends here, over IPv6",
@@ -225,7 +281,47 @@ func TestAPathIsProvedByOtherNodesOnly(t *testing.T) {
 		{
 			name:   "there is no way to another router",
 			before: func(g ground, node, _ *lab.Host) { g.on(node, "ip", "route", "add", "unreachable", "203.0.113.1") },
-			vips:   both, more: []string{"203.0.113.1"}, want: "served",
+			vips:   both, by: func(g ground) []netip.Addr {
+				return []netip.Addr{netip.MustParseAddr("203.0.113.1"), g.Router.Addr4}
+			}, want: "served",
+		},
+		{
+			name:   "the link to the router has no default route",
+			before: func(g ground, node, _ *lab.Host) { g.noDefault(node) },
+			vips:   both, by: func(g ground) []netip.Addr { return []netip.Addr{g.Router.Addr4, g.Router.Addr6} }, want: "served",
+		},
+		{
+			name:   "nor has the router an address of the VIP's family",
+			before: func(g ground, node, _ *lab.Host) { g.noDefault(node) },
+			vips:   both, want: "add a default route by that router, or peer with it over the VIP's family too",
+		},
+		{
+			name:   "a second router on the link, that of no default route, still sends here",
+			before: func(g ground, node, _ *lab.Host) { g.second(node) },
+			vips:   []netip.Addr{vip4()}, by: func(g ground) []netip.Addr { return []netip.Addr{g.Router.Addr4, g.Hosts[2].Addr4} },
+			want: "ask for 198.51.100.10:6443 by eth0 through 10.77.0.13: the router still sends to this node",
+		},
+		{
+			name:   "a second router on the link sends to another node too",
+			before: func(g ground, _, other *lab.Host) { g.second(other) },
+			vips:   both, by: func(g ground) []netip.Addr {
+				return []netip.Addr{g.Router.Addr4, g.Hosts[2].Addr4, g.Router.Addr6, g.Hosts[2].Addr6}
+			}, want: "served",
+		},
+		{
+			name: "the router is behind another one",
+			before: func(g ground, node, _ *lab.Host) {
+				g.noDefault(node)
+				g.on(node, "ip", "route", "add", "203.0.113.1", "via", g.Router.Addr4.String())
+			},
+			vips: []netip.Addr{vip4()}, by: func(ground) []netip.Addr { return []netip.Addr{netip.MustParseAddr("203.0.113.1")} }, want: "served",
+		},
+		{
+			name: "a daemon was killed while it asked through another router",
+			before: func(g ground, node, _ *lab.Host) {
+				g.leave(node, vip4(), g.Hosts[2].Addr4)
+			},
+			vips: []netip.Addr{vip4()}, want: "served",
 		},
 		{
 			name: "reverse path filtering is strict",
@@ -254,7 +350,15 @@ func TestAPathIsProvedByOtherNodesOnly(t *testing.T) {
 			for _, vip := range row.vips {
 				argv = append(argv, vip.String())
 			}
-			got, err := node.Run(g.ctx(), append(append(argv, "by"), append(row.more, g.Router.Addr4.String())...)...)
+			routers := []netip.Addr{g.Router.Addr4}
+			if row.by != nil {
+				routers = row.by(g)
+			}
+			argv = append(argv, "by")
+			for _, r := range routers {
+				argv = append(argv, r.String())
+			}
+			got, err := node.Run(g.ctx(), argv...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -264,7 +368,25 @@ func TestAPathIsProvedByOtherNodesOnly(t *testing.T) {
 			if left := g.setting("accept_local"); left != "0" {
 				t.Errorf("accept_local is left at %s", left)
 			}
+			if left := g.left(); left != "" {
+				t.Errorf("the kernel is left with\n%s", left)
+			}
 		})
+	}
+}
+
+func TestWhatAKilledDaemonLeftIsSwept(t *testing.T) {
+	g := newGround(t)
+	node := g.Hosts[0]
+	g.leave(node, vip4(), g.Router.Addr4)
+	g.leave(node, vip6(), g.Router.Addr6)
+	for range 2 {
+		if err := node.Do(Sweep); err != nil {
+			t.Error(err)
+		}
+		if left := g.left(); left != "" {
+			t.Errorf("there is\n%s", left)
+		}
 	}
 }
 

@@ -17,10 +17,13 @@ type way struct {
 	link netlink.Link
 	// source is this node's address of the way, which may be on another interface.
 	source netip.Addr
+	// hop is the router, or the gateway to one that is not on the link; invalid: the
+	// next hop is whatever the kernel takes from the interface.
+	hop netip.Addr
 }
 
-// ways are those to the routers, each interface once. A router that the kernel
-// knows no way to is left out, and an error only if there is no other.
+// ways are those to the routers, each once. A router that the kernel knows no way
+// to is left out, and an error only if there is no other.
 func ways(routers []netip.Addr) ([]way, error) {
 	var all []way
 	var errs []error
@@ -30,7 +33,7 @@ func ways(routers []netip.Addr) ([]way, error) {
 			errs = append(errs, fmt.Errorf("find the way to %s: %w", router, err))
 			continue
 		}
-		known := func(o way) bool { return o.link.Attrs().Index == w.link.Attrs().Index }
+		known := func(o way) bool { return o.hop == w.hop && o.link.Attrs().Index == w.link.Attrs().Index }
 		if !slices.ContainsFunc(all, known) {
 			all = append(all, w)
 		}
@@ -54,7 +57,52 @@ func wayTo(router netip.Addr) (way, error) {
 		return way{}, err
 	}
 	source, _ := netip.AddrFromSlice(routes[0].Src) // none is no address
-	return way{link: link, source: source.Unmap()}, nil
+	if gateway, isBehind := netip.AddrFromSlice(routes[0].Gw); isBehind {
+		router = gateway.Unmap()
+	}
+	return way{link: link, source: source.Unmap(), hop: router}, nil
+}
+
+// byLink are ways in groups of one interface.
+func byLink(all []way) map[int][]way {
+	groups := map[int][]way{}
+	for _, w := range all {
+		index := w.link.Attrs().Index
+		groups[index] = append(groups[index], w)
+	}
+	return groups
+}
+
+// suited are the ways by which to ask for a VIP. A router's address of the other
+// family is no next hop to it: by an interface whose routers have no other one, the
+// way is the kernel's own, if it knows one.
+func suited(ways []way, vip netip.Addr) ([]way, error) {
+	var all []way
+	for _, onLink := range byLink(ways) {
+		link := onLink[0].link
+		onLink = slices.DeleteFunc(onLink, func(w way) bool { return w.hop.Is6() != vip.Is6() })
+		if len(onLink) == 0 && knowsHop(vip, link) {
+			onLink = []way{{link: link}}
+		}
+		all = append(all, onLink...)
+	}
+	if len(all) == 0 {
+		w := ways[0]
+		return nil, fmt.Errorf("ask for %s by %s: %s, the router there, is no next hop to an address of the other family, and this host has no route for it from there; add a default route by that router, or peer with it over the VIP's family too", vip, w.link.Attrs().Name, w.hop)
+	}
+	return all, nil
+}
+
+// knowsHop tells whether the kernel knows a next hop to an address from an
+// interface. Where it knows no route it asks the segment for the address itself,
+// as if that were on the link.
+func knowsHop(addr netip.Addr, link netlink.Link) bool {
+	routes, err := netlink.RouteGetWithOptions(addr.AsSlice(), &netlink.RouteGetOptions{OifIndex: link.Attrs().Index})
+	if err != nil || len(routes) == 0 {
+		return false
+	}
+	asks := link.Attrs().RawFlags&unix.IFF_NOARP == 0
+	return !asks || routes[0].Gw != nil || routes[0].Via != nil || len(routes[0].MultiPath) > 0
 }
 
 // waysOut are those of the default routes for an address, each interface once.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -216,7 +217,7 @@ func (c *Client) hear(r bgp.Report) {
 		if rec, held := c.quarantine.holds(now, n.Address); held {
 			r.Neighbors = append(r.Neighbors, bgp.NeighborReport{
 				Address: n.Address, ASN: n.ASN, State: bgp.Quarantined, Age: now.Sub(rec.last),
-				Error: fmt.Sprintf("its messages ended the speaker %d times; the session is tried again in %v, or at vipd reload", rec.kills, rec.until.Sub(now).Round(time.Second)),
+				Error: fmt.Sprintf("its messages ended the speaker %d times, the last time by: %s; the session is tried again in %v, or at vipd reload", rec.kills, rec.cause, rec.until.Sub(now).Round(time.Second)),
 			})
 		}
 	}
@@ -228,6 +229,7 @@ func (c *Client) hear(r bgp.Report) {
 func (c *Client) judge(d *death) error {
 	if d.words.neighbor.IsValid() {
 		r := c.quarantine.killed(time.Now(), d.words.neighbor)
+		r.cause = strings.TrimPrefix(d.words.cause, "panic: ")
 		c.opts.Log.Error("a neighbour's messages ended the speaker; look at the router", "neighbor", d.words.neighbor, "times", r.kills, "until", r.until)
 	}
 	return d

@@ -28,6 +28,8 @@ type record struct {
 	kills int
 	last  time.Time
 	until time.Time
+	// cause is what the speaker died of last, in its own words.
+	cause string
 }
 
 // quarantine knows which neighbours killed the speaker.

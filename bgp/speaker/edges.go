@@ -15,6 +15,11 @@ type Edges struct {
 	Open func(asn uint32, routerID netip.Addr, n bgp.Neighbor, changed func()) (Session, error)
 	// Watcher watches the ways to neighbours.
 	Watcher Watcher
+	// Memory is how much memory the process has, in bytes.
+	Memory func() uint64
+	// Collapse ends the process as a message of a neighbour does that it cannot
+	// bear; without a neighbour it is nobody's doing. It does not return.
+	Collapse func(neighbor netip.Addr, why string)
 }
 
 // Session is the BGP session with one neighbour.
@@ -26,6 +31,8 @@ type Session interface {
 	// established.
 	Announced() ([]bgp.Route, error)
 	State() bgp.NeighborReport
+	// Received is how many routes the neighbour sent and did not withdraw.
+	Received() uint64
 	// Reset ends the connection and begins anew.
 	Reset(why string) error
 	// Hasten has a session that is not established tried again now.

@@ -232,6 +232,17 @@ func (n *neighbor) blame(err error) {
 	}
 }
 
+// received is how many routes the neighbour sent.
+func (n *neighbor) received() uint64 {
+	n.mu.Lock()
+	session := n.session
+	n.mu.Unlock()
+	if session == nil {
+		return 0
+	}
+	return session.Received()
+}
+
 // report is the neighbour's state.
 func (n *neighbor) report() bgp.NeighborReport {
 	n.mu.Lock()

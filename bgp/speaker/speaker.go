@@ -78,6 +78,8 @@ func (s *Speaker) Run(ctx context.Context, daemon io.ReadWriter) {
 	defer report.Stop()
 	rewatch := time.NewTicker(rewatchInterval)
 	defer rewatch.Stop()
+	weigh := time.NewTicker(weighing)
+	defer weigh.Stop()
 	for {
 		select {
 		case w, more := <-wants:
@@ -99,6 +101,8 @@ func (s *Speaker) Run(ctx context.Context, daemon io.ReadWriter) {
 			if s.applied && s.blind() {
 				s.watch(ways(s.wanted))
 			}
+		case <-weigh.C:
+			s.weigh()
 		case <-report.C:
 			s.report(daemon)
 		case <-s.wake:

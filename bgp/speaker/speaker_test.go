@@ -31,6 +31,8 @@ type world struct {
 	only4 map[netip.Addr]bool
 	// broken keeps a neighbour's session from being opened.
 	broken map[netip.Addr]bool
+	// memory is how much the process has.
+	memory uint64
 	// slowness is how long a removal takes.
 	slowness time.Duration
 }
@@ -42,6 +44,9 @@ type session struct {
 	only4  bool
 	routes []bgp.Route
 	state  bgp.SessionState
+	// received counts the router's routes; stuck: it does not come to say so.
+	received uint64
+	stuck    bool
 }
 
 func (w *world) note(format string, args ...any) {
@@ -133,6 +138,29 @@ func (w *world) Configure(ways []Way) {
 	w.note("watch [%s]", strings.Join(all, " "))
 }
 
+func (s *session) Received() uint64 {
+	s.mu.Lock()
+	stuck, n := s.stuck, s.received
+	s.mu.Unlock()
+	if stuck {
+		time.Sleep(2 * answering)
+	}
+	return n
+}
+
+// has is how much memory the process has; it is asked for until it is too much.
+func (w *world) has() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	has := w.memory
+	if has > MaxMemory {
+		w.memory = 0 // the process has ended
+	}
+	return has
+}
+
+func (w *world) collapse(neighbor netip.Addr, why string) { w.note("%v: %s", neighbor, why) }
+
 func (w *world) Lateness() time.Duration { return 0 }
 func (w *world) Refused() uint64         { return 0 }
 
@@ -140,7 +168,7 @@ func (w *world) Refused() uint64         { return 0 }
 func play(t *testing.T, story func(w *world, s *Speaker, d *daemon)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{sessions: map[netip.Addr]*session{}, broken: map[netip.Addr]bool{}, only4: map[netip.Addr]bool{}}
-		s := New(Edges{Open: w.open, Watcher: w}, slog.New(slog.DiscardHandler))
+		s := New(Edges{Open: w.open, Watcher: w, Memory: w.has, Collapse: w.collapse}, slog.New(slog.DiscardHandler))
 		ours, theirs := net.Pipe()
 		d := &daemon{t: t, conn: ours}
 		ended := make(chan struct{})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vipd/vipd/bgp/path"
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/control"
 	"github.com/vipd/vipd/flow"
@@ -71,7 +72,7 @@ func (g *globals) release(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(g.removeAll(ctx, c), g.removeRules(ctx, c), lock.Release())
+	return errors.Join(g.removeAll(ctx, c), g.removeRules(ctx, c), path.Sweep(), lock.Release())
 }
 
 func (g *globals) removeRules(ctx context.Context, c *config.Config) error {

@@ -66,6 +66,10 @@ func speak(ctx context.Context, log *slog.Logger) error {
 	defer orphaned()
 	context.AfterFunc(ctx, func() { time.AfterFunc(lastResort, func() { os.Exit(1) }) })
 
+	if err := bearLittle(); err != nil {
+		log.Warn("a host without memory may spare the speaker", "error", err)
+	}
+
 	var s *speaker.Speaker
 	watcher := &watcher{sources: map[netip.Addr]netip.Addr{}}
 	engine, err := udp.Open(log, func(p bfd.Path, now udp.Status) {
@@ -75,7 +79,7 @@ func speak(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	watcher.engine = engine
-	s = speaker.New(speaker.Edges{Open: openSession(log), Watcher: watcher}, log)
+	s = speaker.New(speaker.Edges{Open: openSession(log), Watcher: watcher, Memory: hasMemory, Collapse: collapse}, log)
 	watcher.unwatched = func(n netip.Addr, err error) { s.Saw(n, speaker.Sight{State: bfd.Down, Err: err}) }
 	inner, end := context.WithCancel(context.WithoutCancel(ctx))
 	g, inner := errgroup.WithContext(inner)

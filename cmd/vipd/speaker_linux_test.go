@@ -3,10 +3,15 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"regexp"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,7 +43,8 @@ type speech struct {
 	words  *bgp.Reader
 }
 
-func beginSpeaker(t *testing.T) *speech {
+// beginSpeaker starts a speaker that logs all, unless flags say otherwise.
+func beginSpeaker(t *testing.T, flags ...string) *speech {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -57,7 +63,7 @@ func beginSpeaker(t *testing.T) *speech {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &speech{Cmd: exec.Command(self, "speaker", "--log-level=debug"), t: t, daemon: daemon, stderr: read, words: bgp.NewReader(daemon)}
+	s := &speech{Cmd: exec.Command(self, append([]string{"speaker", "--log-level=debug"}, flags...)...), t: t, daemon: daemon, stderr: read, words: bgp.NewReader(daemon)}
 	s.ExtraFiles, s.Stderr = []*os.File{theirs}, write
 	if err := errors.Join(s.Start(), theirs.Close(), write.Close()); err != nil {
 		t.Fatal(err)
@@ -86,6 +92,30 @@ func (s *speech) await(what string, w bgp.Wanted, is func(bgp.Report) bool) {
 		}
 	}
 	s.t.Fatalf("in vain: %s", what)
+}
+
+// outlive says what is wanted until the speaker has ended, and returns what it
+// logged.
+func (s *speech) outlive(w bgp.Wanted) (words []byte) {
+	s.t.Helper()
+	go func() {
+		for {
+			if bgp.Write(s.daemon, bgp.Message{Wanted: &w}) != nil {
+				return
+			}
+			if _, err := s.words.Read(); err != nil {
+				return
+			}
+		}
+	}()
+	if err := s.stderr.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	words, err := io.ReadAll(s.stderr)
+	if err != nil {
+		s.t.Fatalf("it goes on: %v", err)
+	}
+	return words
 }
 
 // wantedOf is one VIP, announced to a router.
@@ -150,6 +180,55 @@ func TestSignalsForTheDaemonDoNotEndItsSpeaker(t *testing.T) {
 	}
 	if len(r.Notifications) > 0 {
 		t.Errorf("the router heard %q", <-r.Notifications)
+	}
+}
+
+// A router that sends a full table, because nothing filters what goes out to nodes.
+func TestATableThatIsTooGreatEndsTheSpeakerAndNamesTheRouter(t *testing.T) {
+	r := bgptest.Listen(t, bgptest.IPv4())
+	r.Table = 1_000_000
+	t.Setenv("GODEBUG", "tracebacklabels=1") // as the daemon does
+	s := beginSpeaker(t, "--log-level=info")
+	words := s.outlive(wantedOf(r))
+	for _, want := range []string{`panic: 127\.0\.0\.1 sent \d+ routes, and the speaker has \d+ MB of memory`, `goroutine \d+ .*labels:{"neighbor": "127\.0\.0\.1"}`} {
+		if !regexp.MustCompile(want).Match(words) {
+			t.Errorf("it does not say %s:\n%s", want, words)
+		}
+	}
+	if err := s.Wait(); err == nil {
+		t.Error("it ended as if all were well")
+	}
+	const bearable = 400e6
+	if most := s.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10; most > bearable && !racing() {
+		t.Errorf("it had %d MB", most/1e6)
+	}
+}
+
+// racing tells whether the race detector runs, which needs several times as much
+// memory.
+func racing() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// The kernel spares the daemon, and would spare its children.
+func TestASpeakerIsAsExpendableAsAnyProcess(t *testing.T) {
+	const file, spared = "/proc/self/oom_score_adj", "-500"
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(spared), 0); err != nil {
+		t.Skipf("needs the right to be spared (CAP_SYS_RESOURCE): %v", err)
+	}
+	r, s := bgptest.Listen(t, bgptest.IPv4()), beginSpeaker(t)
+	if err := os.WriteFile(file, bytes.TrimSpace(before), 0); err != nil {
+		t.Error(err)
+	}
+	s.await("the session", wantedOf(r), established)
+	mark, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", s.Process.Pid))
+	if err != nil || strings.TrimSpace(string(mark)) != "0" {
+		t.Errorf("its mark is %s, %v", mark, err)
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 	// tolerance is what is granted beyond the detection time.
 	tolerance = 20 * time.Millisecond
 	// mostMemory is what vipd may need with BGP, in bytes.
-	mostMemory = 60 << 20
+	mostMemory = 60e6
 )
 
 // Subject is a way to announce and to notice that a node is gone.
@@ -106,10 +106,10 @@ type Result struct {
 	Alarms int
 	// Left is what a host's planned leave broke, Joined what its return did.
 	Left, Joined Loss
-	// Memory is the resident memory of all processes of a host, in bytes; pages
-	// that they share count for each.
-	Memory uint64
-	Err    error
+	// Memory is the resident memory of all processes of a host, in bytes, at the
+	// beginning, and Worn in the end; pages that they share count for each.
+	Memory, Worn uint64
+	Err          error
 }
 
 // Loss is what a change of the paths broke.
@@ -187,7 +187,11 @@ func (r *Result) measure(ctx context.Context, opts BenchOptions) (err error) {
 	if err := r.judge(f, o); err != nil {
 		return err
 	}
-	return r.leave(ctx, f, f.Lab.Hosts[0])
+	if err := r.leave(ctx, f, f.Lab.Hosts[0]); err != nil {
+		return err
+	}
+	r.Worn, err = f.memory(f.Lab.Hosts[0])
+	return err
 }
 
 // judge adds what the observer saw.
@@ -384,7 +388,7 @@ func Print(w io.Writer, results []Result) error {
 	rows := [][]string{{
 		"one of three hosts is cut off silently; ms, median/max", "outage", "detection + " + tolerance.String(),
 		"router: detected", "its route changed", "host: detected", "path back after BFD", "false alarms",
-		"planned leave: requests failed", "broken by rehash: requests, streams", "return: requests failed", "broken by rehash: requests, streams", "RSS, MB",
+		"planned leave: requests failed", "broken by rehash: requests, streams", "return: requests failed", "broken by rehash: requests, streams", "RSS, MB: at first, in the end",
 	}}
 	var errs []error
 	var targets strings.Builder
@@ -412,7 +416,7 @@ func (r Result) row() []string {
 		r.spread(func(c Cut) time.Duration { return c.Noticed }),
 		r.spread(func(c Cut) time.Duration { return c.Back }),
 		strconv.Itoa(r.Alarms), strconv.Itoa(r.Left.Failed), r.Left.rehash(), strconv.Itoa(r.Joined.Failed), r.Joined.rehash(),
-		fmt.Sprintf("%.1f", float64(r.Memory)/1e6),
+		fmt.Sprintf("%.1f, %.1f", float64(r.Memory)/1e6, float64(r.Worn)/1e6),
 	}
 }
 
@@ -434,19 +438,23 @@ func (r Result) spread(of func(Cut) time.Duration) string {
 }
 
 // targets writes what vipd was to reach, and whether it did. The router's way
-// from detection to the change of its routes is not vipd's.
+// from detection to the change of its routes is not vipd's, so the outage is marked
+// with it and without.
 func (r Result) targets(w io.Writer) {
-	kept, noticed := true, true
+	whole, kept, noticed := true, true, true
 	for _, c := range r.Cuts {
+		whole = whole && c.Outage <= r.Subject.detection()+tolerance
 		kept = kept && c.Outage <= c.due(r.Subject)
 		noticed = noticed && c.Noticed <= r.Subject.detection()+tolerance
 	}
 	name := r.Subject.String()
 	if r.Subject.BFD > 0 {
+		io.WriteString(w, bench.Mark(whole, name+": outage at most detection + "+tolerance.String(), r.spread(func(c Cut) time.Duration { return c.Outage })))
 		io.WriteString(w, bench.Mark(kept, name+": outage at most detection + "+tolerance.String()+" + the router's change of routes", r.spread(func(c Cut) time.Duration { return c.Outage })))
 		io.WriteString(w, bench.Mark(noticed, name+": the host detects within detection + "+tolerance.String(), r.spread(func(c Cut) time.Duration { return c.Noticed })))
 		io.WriteString(w, bench.Mark(r.Alarms == 0, name+": no false alarm", strconv.Itoa(r.Alarms)))
 	}
 	io.WriteString(w, bench.Mark(r.Left.Failed == 0, name+": no request fails in a planned leave", strconv.Itoa(r.Left.Failed)))
-	io.WriteString(w, bench.Mark(r.Memory <= mostMemory, name+": at most 60 MB resident, daemon and speaker", fmt.Sprintf("%.1f MB", float64(r.Memory)/1e6)))
+	io.WriteString(w, bench.Mark(r.Memory <= mostMemory, name+": at most 60 MB resident, daemon and speaker, when it has begun", fmt.Sprintf("%.1f MB", float64(r.Memory)/1e6)))
+	io.WriteString(w, bench.Mark(r.Worn <= mostMemory, name+": the same after cuts and a planned leave", fmt.Sprintf("%.1f MB", float64(r.Worn)/1e6)))
 }

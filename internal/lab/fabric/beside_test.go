@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/internal/lab"
 	"github.com/vipd/vipd/internal/lab/router"
 )
 
@@ -72,19 +73,23 @@ func TestPacketsAreWellFormed(t *testing.T) {
 		opts Options
 		// shows are what some frame has to show, as filters of tshark.
 		shows map[string]string
+		// order has two kinds of frames: all of the first come before all of the second.
+		order [2]string
 	}{
 		{"to another AS, over IPv4", external, map[string]string{
 			"a Cease with its reason":            "bgp.notify.major_error == 6 && bgp.notify.communication_length > 0",
 			"GRACEFUL_SHUTDOWN":                  "bgp.update.path_attribute.community_wellknown == 0xffff0000",
 			"a large community":                  "bgp.large_communities",
-			"admin-down after the withdrawal":    "bfd.sta == 0 && bfd.diag == 7",
 			"BFD with TTL 255, from a high port": "bfd && ip.ttl == 255 && udp.srcport >= 49152",
+		}, [2]string{
+			"ip.src == 10.77.0.11 && (bgp.update.withdrawn_routes.length > 0 || bgp.update.path_attribute.type_code == 15)",
+			"ip.src == 10.77.0.11 && bfd.sta == 0 && bfd.diag == 7",
 		}},
 		{"in one AS, over IPv6, with graceful restart", internal, map[string]string{
 			"the worst local preference":               "ipv6 && bgp.update.path_attribute.local_pref == 0",
 			"graceful restart":                         "ipv6 && bgp.cap.gr.timers.restart_time == 10",
 			"BFD with hop limit 255, from a high port": "bfd && ipv6.hlim == 255 && udp.srcport >= 49152",
-		}},
+		}, [2]string{}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -106,6 +111,12 @@ func TestPacketsAreWellFormed(t *testing.T) {
 			for _, frame := range bad {
 				t.Errorf("malformed: %s", frame)
 			}
+			if row.order[0] != "" {
+				withdrawals, ends := s.numbers(seen, row.order[0]), s.numbers(seen, row.order[1])
+				if len(withdrawals) == 0 || len(ends) == 0 || slices.Max(withdrawals) > slices.Min(ends) {
+					t.Errorf("withdrawals are frames %v, and BFD's admin-down is %v", withdrawals, ends)
+				}
+			}
 			for what, filter := range row.shows {
 				frames, err := seen.Frames(s.ctx(), filter)
 				s.must(err)
@@ -115,4 +126,17 @@ func TestPacketsAreWellFormed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// numbers are those of frames of a kind.
+func (s *stage) numbers(c *lab.Capture, filter string) []int {
+	s.t.Helper()
+	frames, err := c.Frames(s.ctx(), filter)
+	s.must(err)
+	all := make([]int, len(frames))
+	for i, frame := range frames {
+		_, err := fmt.Sscan(frame, &all[i])
+		s.must(err)
+	}
+	return all
 }

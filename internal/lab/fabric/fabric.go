@@ -14,6 +14,7 @@ import (
 	"github.com/vipd/vipd/internal/lab"
 	"github.com/vipd/vipd/internal/lab/apiserver"
 	"github.com/vipd/vipd/internal/lab/daemon"
+	"github.com/vipd/vipd/internal/lab/etcdcluster"
 	"github.com/vipd/vipd/internal/lab/measure"
 	"github.com/vipd/vipd/internal/lab/router"
 )
@@ -55,6 +56,8 @@ type Options struct {
 	Peering router.Peering
 	// Start starts the router; nil: FRR.
 	Start func(ctx context.Context, h *lab.Host, p router.Peering) (router.Router, error)
+	// Etcd runs a member of etcd on each host, which groups may be elected by.
+	Etcd bool
 	// IPv6Sessions makes the sessions be over IPv6.
 	IPv6Sessions bool
 	// Streams is how many the client keeps open, Every the time between its
@@ -89,6 +92,8 @@ type Fabric struct {
 	Router router.Router
 	Client *measure.Client
 	Vipd   daemon.Vipd
+	// Etcd is that of Options.Etcd; nil: there is none.
+	Etcd *etcdcluster.Cluster
 	// More are those of Options.More.
 	More []router.Router
 
@@ -152,6 +157,14 @@ func (f *Fabric) start(ctx context.Context) error {
 			return err
 		}
 		f.More = append(f.More, r)
+	}
+	if f.opts.Etcd {
+		if f.Etcd, err = etcdcluster.New(f.Lab); err != nil {
+			return err
+		}
+		if err := f.Etcd.Start(ctx, f.Lab.Hosts...); err != nil {
+			return err
+		}
 	}
 	for _, h := range f.Lab.Hosts {
 		if err := f.StartAPIServer(ctx, h); err != nil {
@@ -316,6 +329,12 @@ func (f *Fabric) config(h *lab.Host) string {
 		fmt.Fprintf(&b, "  - {%s}\n", more)
 	}
 	fmt.Fprintf(&b, "bgp: {%s}\n", strings.Join(bgp, ",\n     "))
+	if f.Etcd != nil {
+		pki := func(name string) string { return filepath.Join(f.Etcd.PKI(h), name) }
+		fmt.Fprintf(&b, "etcd: {endpoints: [%q], ca_file: %s, cert_file: %s, key_file: %s}\n", f.Etcd.Endpoint(),
+			pki(etcdcluster.CAFile), pki(etcdcluster.ClientCertFile), pki(etcdcluster.ClientKeyFile))
+		fmt.Fprintf(&b, "data_dir: %s\n", filepath.Join(filepath.Dir(f.Vipd.ConfigFile(h)), "data"))
+	}
 	fmt.Fprintf(&b, "metrics: {listen: \"127.0.0.1:9650\"}\ncontrol: {socket: %s}\nstate_dir: %s\n", f.Vipd.Socket(h), filepath.Join(filepath.Dir(f.Vipd.ConfigFile(h)), "state"))
 	return b.String()
 }
@@ -369,6 +388,9 @@ func (f *Fabric) AwaitPaths(ctx context.Context, vip netip.Addr, hosts ...*lab.H
 
 // Close ends everything.
 func (f *Fabric) Close() error {
+	if f.Etcd != nil {
+		f.Etcd.Close()
+	}
 	if f.Lab == nil {
 		return nil
 	}

@@ -49,6 +49,9 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// vipdBinary is the path of the vipd under test.
+func vipdBinary() string { return flag.Lookup(binaryFlag).Value.String() }
+
 // stage is a fabric with verbs that end the test when something is not so.
 type stage struct {
 	*Fabric
@@ -59,7 +62,7 @@ type stage struct {
 func open(t *testing.T, opts Options, programs ...string) *stage {
 	t.Helper()
 	labtest.Require(t, append(programs, "vtysh")...)
-	opts.Vipd, opts.Viplab = flag.Lookup(binaryFlag).Value.String(), labtest.Self(t)
+	opts.Vipd, opts.Viplab = vipdBinary(), labtest.Self(t)
 	f, err := Open(labtest.Context(t, patience), opts)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vipd/vipd/agent"
 	"github.com/vipd/vipd/bgp"
+	"github.com/vipd/vipd/bgp/bgptest"
 	"github.com/vipd/vipd/internal/lab"
 	"github.com/vipd/vipd/internal/lab/router"
 )
@@ -35,18 +36,26 @@ func opening() []byte {
 	return message(1, append(body, parameters...))
 }
 
-// poisons are messages that end gobgp v3.37.0.
-func poisons() map[string][]byte {
+// poisons end a speaker: messages that gobgp v3.37.0 does not bear, and more routes
+// than it may keep.
+func poisons() map[string]func(io.Writer) error {
 	// An UPDATE whose MP_REACH_NLRI (RFC 4760 3) has an EVPN route of type 2 that
 	// ends after its header (RFC 7432 7).
 	reach := []byte{0, 25, 70, 4, 192, 0, 2, 1, 0, 2, 1, 0}
 	attribute := append([]byte{0x90, 14, 0, byte(len(reach))}, reach...)
 	update := append([]byte{0, 0, 0, byte(len(attribute))}, attribute...)
-	return map[string][]byte{"a message of unknown type": message(9, nil), "a truncated EVPN route": message(2, update)}
+	send := func(m []byte) func(io.Writer) error {
+		return func(w io.Writer) error { _, err := w.Write(m); return err }
+	}
+	return map[string]func(io.Writer) error{
+		"a message of unknown type": send(message(9, nil)),
+		"a truncated EVPN route":    send(message(2, update)),
+		"a full table":              func(w io.Writer) error { return bgptest.SendTable(w, 1_000_000) },
+	}
 }
 
 // hostile serves BGP on a host: each session that comes up is sent the poison.
-func hostile(h *lab.Host, poison []byte) (stop func() error, err error) {
+func hostile(h *lab.Host, poison func(io.Writer) error) (stop func() error, err error) {
 	var l net.Listener
 	if err := h.Do(func() (err error) { l, err = net.Listen("tcp4", ":179"); return err }); err != nil {
 		return nil, err
@@ -63,7 +72,7 @@ func hostile(h *lab.Host, poison []byte) (stop func() error, err error) {
 	return l.Close, nil
 }
 
-func poisonOne(conn net.Conn, poison []byte) {
+func poisonOne(conn net.Conn, poison func(io.Writer) error) {
 	defer conn.Close()
 	if _, err := conn.Write(append(opening(), message(4, nil)...)); err != nil {
 		return
@@ -77,7 +86,7 @@ func poisonOne(conn net.Conn, poison []byte) {
 			return
 		}
 		if header[18] == 4 { // KEEPALIVE: the session is up
-			if _, err := conn.Write(poison); err != nil {
+			if poison(conn) != nil {
 				return
 			}
 		}
@@ -88,7 +97,7 @@ func TestAHostileRouterHarmsNobodyElse(t *testing.T) {
 	for name, poison := range poisons() {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, Options{
-				Hosts: 2, BGP: []string{quick},
+				Hosts: 2, BGP: []string{quick}, Groups: []string{segmentGroup()},
 				More: []More{{
 					Host:     func(l *lab.Lab) *lab.Host { return l.Client },
 					Start:    nobody,
@@ -97,6 +106,8 @@ func TestAHostileRouterHarmsNobodyElse(t *testing.T) {
 				}},
 			})
 			hosts := s.Lab.Hosts
+			s.segmentsOwner()
+			before := map[*lab.Host]string{hosts[0]: s.segment(hosts[0]), hosts[1]: s.segment(hosts[1])}
 			stop, err := hostile(s.Lab.Client, poison)
 			s.must(err)
 			defer func() { s.must(stop()) }()
@@ -115,6 +126,9 @@ func TestAHostileRouterHarmsNobodyElse(t *testing.T) {
 				case <-s.Daemon(h).Done():
 					t.Errorf("the daemon of %s has ended", h)
 				default:
+				}
+				if after := s.segment(h); after != before[h] {
+					t.Errorf("the segment's VIP on %s: %s, and before %s", h, after, before[h])
 				}
 				if held, err := h.Addresses("lo"); err != nil || !slices.Contains(held, VIP4()) {
 					t.Errorf("%s holds %v (%v)", h, held, err)

@@ -45,15 +45,44 @@ func (s *stage) owner() *lab.Host {
 	return found
 }
 
-// Active and standby: the owner by VRRP alone is announced.
-func TestTheElectedOwnerIsAnnounced(t *testing.T) {
-	s := open(t, Options{
+// elected is a fabric where the owner alone is announced.
+func elected(election ...string) Options {
+	return Options{
 		BGP: []string{quick, "leaving: {wait: 500ms}"}, Neighbor: []string{"hold_time: 3s"},
 		Peering: router.Peering{Hold: 3 * time.Second},
-		Group:   []string{"election: vrrp", "interface: eth0", "vrrp: {vrid: 51}"},
+		Group:   append(election, "interface: eth0", "vrrp: {vrid: 51}"),
+	}
+}
+
+// Active and standby.
+func TestTheElectedOwnerIsAnnounced(t *testing.T) {
+	t.Run("by VRRP", func(t *testing.T) {
+		s := open(t, elected("election: vrrp"))
+		s.ownerMoves()
 	})
+	t.Run("by etcd", func(t *testing.T) {
+		opts := elected("election: etcd", "etcd: {ttl: 3s}")
+		opts.Etcd = true
+		s := open(t, opts, "etcd")
+		s.ownerMoves()
+		t.Run("and who loses its etcd is left", func(t *testing.T) {
+			s := stage{s.Fabric, t}
+			alone := s.owner()
+			s.must(s.Etcd.Freeze(alone))
+			s.otherThan(alone)
+			s.served(settled)
+			if held, err := alone.Addresses("lo"); err != nil || slices.Contains(held, VIP4()) {
+				t.Errorf("without etcd the former owner holds %v (%v)", held, err)
+			}
+			s.must(s.Etcd.Thaw(alone))
+		})
+	})
+}
+
+// ownerMoves has the owner drained, and the next one killed.
+func (s *stage) ownerMoves() {
 	first := s.owner()
-	t.Run("a drain moves it without a failed request", func(t *testing.T) {
+	s.t.Run("a drain moves it without a failed request", func(t *testing.T) {
 		s := stage{s.Fabric, t}
 		routes, since := s.routes(), s.served(settled)
 		_, err := s.Vipd.Command(s.ctx(), first, "drain")
@@ -68,17 +97,25 @@ func TestTheElectedOwnerIsAnnounced(t *testing.T) {
 		_, err = s.Vipd.Command(s.ctx(), first, "undrain")
 		s.must(err)
 	})
-	t.Run("a crash moves it", func(t *testing.T) {
+	s.t.Run("a crash moves it", func(t *testing.T) {
 		s := stage{s.Fabric, t}
 		crashed := s.owner()
 		s.must(s.Daemon(crashed).Kill())
-		s.await("another owner", func() error {
-			if s.owner() == crashed {
-				return errors.New("it is still the crashed one")
-			}
-			return nil
-		})
+		s.otherThan(crashed)
 		s.served(settled)
+		s.must(s.StartDaemon(crashed))
+		s.must(s.AwaitSessions(s.ctx(), s.Lab.Hosts...))
+	})
+}
+
+// otherThan waits until the router sends packets for the VIP to another host.
+func (s *stage) otherThan(h *lab.Host) {
+	s.t.Helper()
+	s.await("another owner than "+h.Name, func() error {
+		if s.owner() == h {
+			return errors.New("it is still that one")
+		}
+		return nil
 	})
 }
 
@@ -128,20 +165,11 @@ func (s *stage) awaitHops(to netip.Addr, want ...netip.Addr) {
 func TestASegmentsVIPOutlivesTheSpeaker(t *testing.T) {
 	opts := watched(100 * time.Millisecond)
 	opts.Hosts, opts.BGP = 2, []string{quick}
-	opts.Groups = []string{fmt.Sprintf("name: segment, addresses: [%v], vrrp: {vrid: 77}, health: []", lab.VIP4())}
+	opts.Groups = []string{segmentGroup()}
 	s := open(t, opts)
 	hosts := s.Lab.Hosts
 	s.must(s.ready(s.ctx()))
-	var holder *lab.Host
-	s.await("an owner of the segment's VIP", func() error {
-		for _, h := range hosts {
-			if held, err := h.Addresses(h.Interface); err == nil && slices.Contains(held, lab.VIP4()) {
-				holder = h
-				return nil
-			}
-		}
-		return errors.New("nobody has it")
-	})
+	holder := s.segmentsOwner()
 	others := slices.DeleteFunc(slices.Clone(hosts), func(h *lab.Host) bool { return h == holder })
 	for name, harm := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "frozen": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
@@ -195,12 +223,43 @@ func TestASegmentsVIPOutlivesTheSpeaker(t *testing.T) {
 	})
 }
 
+// segmentGroup is a VIP of the segment, elected by VRRP.
+func segmentGroup() string {
+	return fmt.Sprintf("name: segment, addresses: [%v], vrrp: {vrid: 77}, health: []", lab.VIP4())
+}
+
+// segmentsOwner waits until one host owns the VIP segment, and the others hear it.
+func (s *stage) segmentsOwner() (owner *lab.Host) {
+	s.t.Helper()
+	s.await("an owner of the segment's VIP", func() error {
+		owner = nil
+		for _, h := range s.Lab.Hosts {
+			switch state := s.segmentStatus(h).State; {
+			case state == agent.StateOwner && owner == nil:
+				owner = h
+			case state != agent.StateBackup:
+				return fmt.Errorf("%s is %s", h, state)
+			}
+		}
+		if owner == nil {
+			return errors.New("nobody has it")
+		}
+		return nil
+	})
+	return owner
+}
+
+func (s *stage) segmentStatus(h *lab.Host) agent.VIPStatus {
+	s.t.Helper()
+	vips := s.status(h).VIPs
+	return vips[slices.IndexFunc(vips, func(v agent.VIPStatus) bool { return v.Name == "segment" })]
+}
+
 // segment tells a host's state of the VIP segment, and since when.
 func (s *stage) segment(h *lab.Host) string {
 	s.t.Helper()
-	vips := s.status(h).VIPs
-	i := slices.IndexFunc(vips, func(v agent.VIPStatus) bool { return v.Name == "segment" })
-	return fmt.Sprint(vips[i].State, " since ", vips[i].Since)
+	v := s.segmentStatus(h)
+	return fmt.Sprint(v.State, " since ", v.Since)
 }
 
 // Each time that a node flaps its path stays out of use for twice as long. Only

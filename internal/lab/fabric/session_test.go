@@ -66,6 +66,12 @@ func TestSessions(t *testing.T) {
 				if opts.Peering.BFD != nil {
 					s.awaitBFD(s.Lab.Hosts[0], bgp.BFDUp)
 				}
+				if frr, is := s.Router.(*router.FRR); is && slices.Contains(opts.Neighbor, "hold_time: 3s") {
+					hold, keepalive, err := frr.Timers(s.ctx(), s.Lab.Hosts[0].Addr4)
+					if err != nil || hold != 3*time.Second || keepalive != time.Second {
+						t.Errorf("agreed on: hold time %v, keepalive %v (%v)", hold, keepalive, err)
+					}
+				}
 			})
 		}
 	}

@@ -23,12 +23,17 @@ type BIRD struct {
 
 // StartBIRD starts BIRD on a host. It returns when it answers.
 func StartBIRD(ctx context.Context, h *lab.Host, p Peering) (*BIRD, error) {
+	return StartBIRDAs(ctx, h, birdConfig(p))
+}
+
+// StartBIRDAs is StartBIRD with a configuration as an operator writes it.
+func StartBIRDAs(ctx context.Context, h *lab.Host, config string) (*BIRD, error) {
 	b := &BIRD{host: h, dir: filepath.Join(h.Dir(), "bird")}
 	if err := os.MkdirAll(b.dir, 0o750); err != nil {
 		return nil, fmt.Errorf("start BIRD on %s: %w", h, err)
 	}
 	file := filepath.Join(b.dir, "bird.conf")
-	if err := os.WriteFile(file, []byte(birdConfig(p)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("start BIRD on %s: %w", h, err)
 	}
 	var err error
@@ -47,7 +52,7 @@ func StartBIRD(ctx context.Context, h *lab.Host, p Peering) (*BIRD, error) {
 
 func (b *BIRD) socket() string { return filepath.Join(b.dir, "bird.ctl") }
 
-// birdConfig is for nodes that come and go: every rule of the guide in
+// birdConfig is for nodes that come and go, by the rules of the guide in
 // docs/bgp.md. BIRD honours GRACEFUL_SHUTDOWN only where a filter says so.
 func birdConfig(p Peering) string {
 	var l lines

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vipd/vipd/internal/lab"
@@ -30,17 +31,42 @@ type FRR struct {
 
 // StartFRR starts FRR on a host. It returns when bgpd answers.
 func StartFRR(ctx context.Context, h *lab.Host, p Peering) (*FRR, error) {
-	f := &FRR{host: h, dir: filepath.Join(h.Dir(), "frr")}
+	var before []string
 	if p.RealTime {
-		f.before = []string{"chrt", "--rr", "2"}
+		before = []string{"chrt", "--rr", "2"}
 	}
+	return startFRR(ctx, h, before, frrBFD(p), frrBGP(p))
+}
+
+// StartFRRAs starts FRR with a configuration of bgpd as an operator writes it. It
+// returns when bgpd answers; what bgpd does not understand is an error.
+func StartFRRAs(ctx context.Context, h *lab.Host, config string) (*FRR, error) {
+	f, err := startFRR(ctx, h, nil, "", config)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range f.procs {
+		for line := range strings.Lines(p.Log()) {
+			if strings.Contains(line, "on config line") {
+				err = errors.Join(err, fmt.Errorf("%s on %s: %s", p.Name, h, strings.TrimSpace(line)))
+			}
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Kill())
+	}
+	return f, nil
+}
+
+func startFRR(ctx context.Context, h *lab.Host, before []string, bfd, bgp string) (*FRR, error) {
+	f := &FRR{host: h, dir: filepath.Join(h.Dir(), "frr"), before: before}
 	if err := os.RemoveAll(f.dir); err != nil {
 		return nil, fmt.Errorf("start FRR on %s: %w", h, err)
 	}
 	if err := f.makeDir(); err != nil {
 		return nil, fmt.Errorf("start FRR on %s: %w", h, err)
 	}
-	daemons := []struct{ name, config string }{{"zebra", ""}, {"bfdd", frrBFD(p)}, {"bgpd", frrBGP(p)}}
+	daemons := []struct{ name, config string }{{"zebra", ""}, {"bfdd", bfd}, {"bgpd", bgp}}
 	for _, d := range daemons {
 		if err := f.start(ctx, d.name, d.config); err != nil {
 			return nil, errors.Join(err, f.Kill())
@@ -106,7 +132,8 @@ func frrBFD(p Peering) string {
 	return l.String()
 }
 
-// frrBGP is for nodes that come and go: every rule of the guide in docs/bgp.md.
+// frrBGP is for nodes that come and go, with each node by itself, where the guide in
+// docs/bgp.md has a range of addresses.
 func frrBGP(p Peering) string {
 	var l lines
 	l.add("router bgp %d", p.ASN)
@@ -295,6 +322,24 @@ func (f *FRR) Established(ctx context.Context) ([]netip.Addr, error) {
 	}
 	slices.SortFunc(all, netip.Addr.Compare)
 	return all, nil
+}
+
+// Timers are the hold time and the interval of keepalives that were agreed with a
+// neighbour (RFC 4271 4.2, 4.4).
+func (f *FRR) Timers(ctx context.Context, neighbor netip.Addr) (hold, keepalive time.Duration, err error) {
+	text, err := f.Show(ctx, fmt.Sprintf("show bgp neighbors %s json", neighbor))
+	if err != nil {
+		return 0, 0, err
+	}
+	var answer map[netip.Addr]struct {
+		Hold      int64 `json:"bgpTimerHoldTimeMsecs"`
+		Keepalive int64 `json:"bgpTimerKeepAliveIntervalMsecs"`
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		return 0, 0, fmt.Errorf("read timers of %s at %s: %w\n%s", neighbor, f.host, err, text)
+	}
+	n := answer[neighbor]
+	return time.Duration(n.Hold) * time.Millisecond, time.Duration(n.Keepalive) * time.Millisecond, nil
 }
 
 // Restarted is what a node's last OPEN said of graceful restart (RFC 4724 3): R,
