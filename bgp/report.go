@@ -47,7 +47,7 @@ const (
 	Established SessionState = "established"
 	// Unusable: something of the configuration is missing, the error says what.
 	Unusable SessionState = "unusable"
-	// Quarantined: the neighbour's messages ended the speaker again and again.
+	// Quarantined: the neighbour's messages ended the speaker.
 	Quarantined SessionState = "quarantined"
 )
 

@@ -217,7 +217,7 @@ func (c *Client) hear(r bgp.Report) {
 		if rec, held := c.quarantine.holds(now, n.Address); held {
 			r.Neighbors = append(r.Neighbors, bgp.NeighborReport{
 				Address: n.Address, ASN: n.ASN, State: bgp.Quarantined, Age: now.Sub(rec.last),
-				Error: fmt.Sprintf("its messages ended the speaker %d times, the last time by: %s; the session is tried again in %v, or at vipd reload", rec.kills, rec.cause, rec.until.Sub(now).Round(time.Second)),
+				Error: fmt.Sprintf("its messages ended the speaker (times: %d, the last time by: %s); the session is tried again in %v, or at vipd reload", rec.kills, rec.cause, rec.until.Sub(now).Round(time.Second)),
 			})
 		}
 	}

@@ -238,7 +238,7 @@ func TestANeighbourThatKillsIsLeftOut(t *testing.T) {
 	d.await("the next trial", func(s State) bool { return s.Restarts > 1 })
 	s := d.await("its quarantine", func(s State) bool { return s.Running && serves(s, bgp.Quarantined, first()) })
 	for _, n := range s.Report.Neighbors {
-		if n.State == bgp.Quarantined && !strings.Contains(n.Error, "the last time by: a bad message;") {
+		if n.State == bgp.Quarantined && !strings.Contains(n.Error, "the last time by: a bad message)") {
 			t.Errorf("it is not told why: %s", n.Error)
 		}
 	}
