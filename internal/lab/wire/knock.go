@@ -23,12 +23,24 @@ const (
 // knock is the frame that begins a TCP connection with a station, whatever that
 // says of its addresses.
 func knock(station, mac net.HardwareAddr, from netip.Addr, to netip.AddrPort, sequence uint32) []byte {
+	return segment(station, mac, from, to, sequence, sequence, flagSYN)
+}
+
+// farewell is the frame that ends what a knock began: who waits for more has an open
+// connection, and handles the VIP otherwise than one who has none. Where there is
+// nothing to end it is ignored.
+func farewell(station, mac net.HardwareAddr, from netip.Addr, to netip.AddrPort, sequence uint32) []byte {
+	return segment(station, mac, from, to, sequence, sequence+1, flagRST)
+}
+
+// segment is a frame with a TCP header of the knock with a sequence number.
+func segment(station, mac net.HardwareAddr, from netip.Addr, to netip.AddrPort, of, sequence uint32, flags byte) []byte {
 	segment := make([]byte, tcpHeader)
-	binary.BigEndian.PutUint16(segment, uint16(firstPort+sequence%ports)) //nolint:gosec // below 65536
+	binary.BigEndian.PutUint16(segment, uint16(firstPort+of%ports)) //nolint:gosec // below 65536
 	binary.BigEndian.PutUint16(segment[2:], to.Port())
 	binary.BigEndian.PutUint32(segment[4:], sequence)
 	segment[12] = tcpHeader / 4 << 4
-	segment[13] = flagSYN
+	segment[13] = flags
 	binary.BigEndian.PutUint16(segment[14:], 0xffff) // the window
 	src, dst := from.AsSlice(), to.Addr().AsSlice()
 	// RFC 9293 3.1: over a pseudo-header, whose sum is the same in both families.

@@ -194,9 +194,11 @@ func (w *Watcher) put(turn, number int) error {
 		return err
 	}
 	for _, station := range w.stations {
-		frame := knock(station, w.from.MAC, w.own(), netip.AddrPortFrom(w.vip, w.port), uint32(number)) //nolint:gosec // a watch asks some thousand questions
-		if _, err := w.knocks.WriteTo(frame, &packet.Addr{HardwareAddr: station}); err != nil {
-			return err
+		for _, frame := range []func(station, mac net.HardwareAddr, from netip.Addr, to netip.AddrPort, sequence uint32) []byte{knock, farewell} {
+			said := frame(station, w.from.MAC, w.own(), netip.AddrPortFrom(w.vip, w.port), uint32(number)) //nolint:gosec // a watch asks some thousand questions
+			if _, err := w.knocks.WriteTo(said, &packet.Addr{HardwareAddr: station}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
