@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -40,10 +41,32 @@ func elect(t *testing.T) *electorate {
 		e.must(err)
 		t.Cleanup(func() { _ = r.Close() }) // its lab ends with it
 		e.relays[h] = r
+		e.open(h)
 		e.vipd(h)
 	}
 	e.together()
 	return e
+}
+
+// open has a host take connections to the VIPs' port, and end them: a drain asks
+// whether its successor does.
+func (e *electorate) open(h *lab.Host) {
+	e.t.Helper()
+	var listener net.Listener
+	e.must(h.Do(func() (err error) {
+		listener, err = net.Listen("tcp", fmt.Sprintf(":%d", port))
+		return err
+	}))
+	e.t.Cleanup(func() { _ = listener.Close() }) // its lab ends with it
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // closed
+			}
+			_ = conn.Close() // nothing was said
+		}
+	}()
 }
 
 // in is the electorate for a subtest.

@@ -10,34 +10,28 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/vipd/vipd/internal/lab"
 )
 
-// phase is a part of the time between two renewals of a lease, as time since the
-// first of them.
-type phase struct{ from, to time.Duration }
-
-// Refreshes come each second, a third of the fence, and renewals each 1.67 s, a
-// third of the TTL, so the former are in each of these phases within some seconds.
-func justAfterARenewal() phase { return phase{0, 334 * time.Millisecond} }
-
-func betweenTwoRenewals() phase { return phase{667 * time.Millisecond, time.Second} }
-
-// lateAfterARenewal is when a refresh gives the address its last lifetime of three
-// seconds. Sooner or later the address would go before.
-func lateAfterARenewal() phase { return phase{1166 * time.Millisecond, 1500 * time.Millisecond} }
+// Times after a renewal at which a daemon is ended. Late after it a refresh gives the
+// address its last lifetime of three seconds: later on it would get less.
+const (
+	justAfterARenewal = 20 * time.Millisecond
+	betweenRenewals   = 800 * time.Millisecond
+	lateAfterARenewal = 1300 * time.Millisecond
+)
 
 // end ends a daemon in the very moment when it has refreshed the last group's
-// address, in a phase of that group's lease, by SIGSTOP or SIGKILL. And it makes its
-// kernel as late as can be: that looks for addresses whose lifetime is over when the
-// first one's is, and when somebody changes one, but not for a second after each look
-// (net/ipv4/devinet.c, check_lifetime; net/ipv6/addrconf.c, addrconf_verify_rtnl).
-// So another address is changed, as a DHCP client does, just before.
-func (e *electorate) end(owner *lab.Host, signal syscall.Signal, in phase) (mend func() error, err error) {
+// address, so long after a renewal of that group's lease, by SIGSTOP or SIGKILL. And
+// it makes its kernel as late as can be: that looks for addresses whose lifetime is
+// over when the first one's is, and when somebody changes one, but not for a second
+// after each look (net/ipv4/devinet.c, check_lifetime; net/ipv6/addrconf.c,
+// addrconf_verify_rtnl). So another address is changed, as a DHCP client does, just
+// before.
+func (e *electorate) end(owner *lab.Host, signal syscall.Signal, after time.Duration) (mend func() error, err error) {
 	const ahead = 30 * time.Millisecond
-	over, err := e.refreshed(owner, in, func() error { return e.running[owner].Signal(signal) })
+	over, err := e.refreshed(owner, after, func() error { return e.running[owner].Signal(signal) })
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +51,15 @@ func (e *electorate) end(owner *lab.Host, signal syscall.Signal, in phase) (mend
 	}, nil
 }
 
-// refreshed waits until a host's daemon has refreshed the last group's address in a
-// phase of its lease, and does something at once. It returns when the address's
-// lifetime is over.
-func (e *electorate) refreshed(owner *lab.Host, in phase, then func() error) (over time.Time, err error) {
+// refreshed has a host's daemon refresh the last group's address so long after a
+// renewal of its lease, and does something at once. It returns when the address's
+// lifetime is over. The daemon puts back what somebody takes away: so a refresh comes
+// when it is wanted.
+func (e *electorate) refreshed(owner *lab.Host, after time.Duration, then func() error) (over time.Time, err error) {
 	g := e.groups[len(e.groups)-1]
-	refreshes, done := make(chan netlink.AddrUpdate, 64), make(chan struct{})
+	told, done := make(chan netlink.AddrUpdate, 64), make(chan struct{})
 	defer close(done)
-	if err := owner.Do(func() error { return netlink.AddrSubscribe(refreshes, done) }); err != nil {
+	if err := owner.Do(func() error { return netlink.AddrSubscribe(told, done) }); err != nil {
 		return over, err
 	}
 	client, err := e.etcd.Client(e.others(owner)[0])
@@ -75,29 +70,47 @@ func (e *electorate) refreshed(owner *lab.Host, in phase, then func() error) (ov
 	defer cancel()
 	renewals := client.Watch(ctx, fmt.Sprintf("/vipd/kubernetes/%s/renewal", g.name))
 	var renewed time.Time
+	var due <-chan time.Time
 	for {
 		select {
 		case got, open := <-renewals:
 			if !open || got.Err() != nil {
 				return over, errors.Join(errors.New("watch renewals"), got.Err())
 			}
-			for _, ev := range got.Events {
-				if ev.Type == clientv3.EventTypePut {
-					renewed = time.Now()
-				}
+			renewed = time.Now()
+			due = time.After(after)
+		case <-due:
+			due = nil
+			if err := remove(owner, g.addresses[0]); err != nil {
+				return over, err
 			}
-		case u := <-refreshes:
+		case u := <-told:
+			const tardy = 100 * time.Millisecond // later, it is another moment than the one that was wanted
 			addr, _ := netip.AddrFromSlice(u.LinkAddress.IP)
 			since := time.Since(renewed)
-			if !u.NewAddr || addr.Unmap() != g.addresses[0] || renewed.IsZero() || since < in.from || since >= in.to {
+			if !u.NewAddr || addr.Unmap() != g.addresses[0] || renewed.IsZero() || since < after || since > after+tardy {
 				continue
 			}
 			over = time.Now().Add(time.Duration(u.ValidLft) * time.Second)
 			return over, then()
 		case <-ctx.Done():
-			return over, fmt.Errorf("wait for a refresh from %v to %v after a renewal: %w", in.from, in.to, context.Cause(ctx))
+			return over, fmt.Errorf("wait for a refresh %v after a renewal: %w", after, context.Cause(ctx))
 		}
 	}
+}
+
+// remove takes an address off a host's interface.
+func remove(h *lab.Host, address netip.Addr) error {
+	return h.Do(func() error {
+		link, err := netlink.LinkByName(h.Interface)
+		if err == nil {
+			err = netlink.AddrDel(link, &netlink.Addr{IPNet: netlink.NewIPNet(address.AsSlice())})
+		}
+		if err != nil {
+			return fmt.Errorf("take %v off %s: %w", address, h, err)
+		}
+		return nil
+	})
 }
 
 // lease gives a host addresses that have a lifetime.

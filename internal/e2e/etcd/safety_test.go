@@ -2,6 +2,8 @@ package etcd
 
 import (
 	"errors"
+	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -52,16 +54,16 @@ func TestNeverTwoAnswer(t *testing.T) {
 			return e.Break(lab.Partition(e.Hosts[:1], e.Hosts[1:2], e.Hosts[2:]))
 		}, ends},
 		{"the owner's daemon is frozen just after a renewal: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
-			return e.end(owner, syscall.SIGSTOP, justAfterARenewal())
+			return e.end(owner, syscall.SIGSTOP, justAfterARenewal)
 		}, moves},
 		{"the owner's daemon is frozen between two renewals: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
-			return e.end(owner, syscall.SIGSTOP, betweenTwoRenewals())
+			return e.end(owner, syscall.SIGSTOP, betweenRenewals)
 		}, moves},
 		{"the owner's daemon is frozen late after a renewal: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
-			return e.end(owner, syscall.SIGSTOP, lateAfterARenewal())
+			return e.end(owner, syscall.SIGSTOP, lateAfterARenewal)
 		}, moves},
 		{"the owner's daemon is killed late after a renewal: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
-			return e.end(owner, syscall.SIGKILL, lateAfterARenewal())
+			return e.end(owner, syscall.SIGKILL, lateAfterARenewal)
 		}, moves},
 		{"the owner's member is frozen: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
 			return func() error { return e.etcd.Thaw(owner) }, e.etcd.Freeze(owner)
@@ -86,6 +88,32 @@ func TestNeverTwoAnswer(t *testing.T) {
 			}
 			return func() error { return e.etcd.Run(e.ctx, e.Hosts...) }, err
 		}, ends},
+		{"all of etcd is down, and the owner is drained: it says why it serves on, until its lease is over", func(e *electorate, owner *lab.Host) (func() error, error) {
+			var err error
+			for _, h := range e.Hosts {
+				err = errors.Join(err, e.etcd.Kill(e.ctx, h))
+			}
+			e.refusesDrain(owner)
+			return func() error { return e.etcd.Run(e.ctx, e.Hosts...) }, err
+		}, ends},
+		{"the owner's daemon does not reach etcd, and is drained: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
+			e.relays[owner].Cut()
+			e.command(owner, "drain")
+			return func() error {
+				e.relays[owner].Mend()
+				e.command(owner, "undrain")
+				return nil
+			}, nil
+		}, moves},
+		{"the owner's daemon does not reach etcd, and is stopped: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
+			e.relays[owner].Cut()
+			e.stop(owner)
+			return func() error {
+				e.relays[owner].Mend()
+				e.vipd(owner)
+				return nil
+			}, nil
+		}, moves},
 		{"etcd is slow: nothing moves", func(e *electorate, _ *lab.Host) (func() error, error) {
 			return e.slow(150*time.Millisecond, e.Hosts...), nil
 		}, stays},
@@ -147,4 +175,16 @@ func TestNeverTwoAnswer(t *testing.T) {
 		}
 		e.stayed(w, owner)
 	})
+}
+
+// refusesDrain makes sure that an owner that cannot pass its VIPs on says why, with
+// the exit code for no successor.
+func (e *electorate) refusesDrain(owner *lab.Host) {
+	e.t.Helper()
+	const noSuccessor = 3
+	_, err := owner.Run(e.ctx, e.binary, "drain", "--timeout", "2s", "--socket", socket(owner))
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != noSuccessor || !strings.Contains(err.Error(), "the lease could not be passed on: ask etcd at ") {
+		e.t.Errorf("drain: got %v, want exit code %d, and that etcd did not answer", err, noSuccessor)
+	}
 }
