@@ -66,7 +66,7 @@ func (s *stage) jumps() {
 			if err != nil {
 				return err
 			}
-			delete(missing, seen{h, status.Time.Sub(time.Now()).Round(time.Minute)})
+			delete(missing, seen{h, time.Until(status.Time).Round(time.Minute)})
 		}
 		if len(missing) > 0 {
 			return fmt.Errorf("not seen: %v", missing)
