@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -18,11 +17,8 @@ import (
 	"github.com/vipd/vipd/internal/lab/apiserver"
 )
 
-// byEtcd are keys of a group that is elected by etcd, with the shortest lease, of
-// shortTTL.
+// byEtcd are keys of a group that is elected by etcd, with the shortest lease.
 var byEtcd = []string{"election: etcd", "etcd: {ttl: 3s}"}
-
-const shortTTL = 3 * time.Second
 
 // Every way in which the VIP moves on purpose, with open streams and new
 // connections all the time: nothing is lost, and between the former owner, who is
