@@ -33,7 +33,7 @@ func TestAWallClockThatJumpsMovesNothing(t *testing.T) {
 
 	w := s.watchAll()
 	s.awaitAnswerOf(w, owner)
-	for range 4 { // each takes about as long as a lease lasts that nobody renews
+	for range 3 { // each takes about as long as a lease lasts that nobody renews
 		s.jumps()
 	}
 	s.stayed(w, owner)
