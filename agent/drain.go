@@ -211,13 +211,16 @@ func (op *drain) timeout() time.Time {
 }
 
 // unproven is why a drain that waited in vain did.
-func (op *drain) unproven() string {
+func (op *drain) unproven(now time.Time) string {
 	if why := op.pathless(); why != "" {
 		return why
 	}
 	for _, g := range op.groups {
 		if !g.finished && !g.machine.Owns() && g.proof.missing != "" {
 			return "another node took the VIP over, but is not proven to serve: " + g.proof.missing
+		}
+		if why := g.leaseTrouble(now); !g.finished && why != "" {
+			return "the lease could not be passed on: " + why
 		}
 	}
 	return "no healthy successor was heard"
@@ -304,7 +307,7 @@ func (a *Agent) advanceDrain(now time.Time, op *drain) {
 	case certain:
 		a.undo(now, op, DrainNoSuccessor, "no healthy successor: "+hopeless)
 	case due(op.timeout(), now):
-		a.undo(now, op, DrainNoSuccessor, op.unproven())
+		a.undo(now, op, DrainNoSuccessor, op.unproven(now))
 	}
 }
 
@@ -410,9 +413,12 @@ func (op *drain) waitEnds(now time.Time, s *shadow) time.Time {
 func (g *drainedGroup) press(now time.Time, op *drain) {
 	if due(g.escalateAt, now) {
 		g.escalateAt = time.Time{}
-		if g.byLease() {
+		switch why := g.leaseTrouble(now); {
+		case why != "":
+			op.say(now, g.group, "the lease cannot be passed on: %s; serving on while it lasts", why)
+		case g.byLease():
 			op.say(now, g.group, "no healthy candidate in etcd has taken the lease yet; serving on")
-		} else {
+		default:
 			op.say(now, g.group, "no successor yet; advertising priority 0 while serving on")
 			g.step(now, vrrp.SetDuty{Duty: vrrp.Resign, Reason: election.Drain})
 		}

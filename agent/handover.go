@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/vipd/vipd/config"
@@ -100,6 +101,7 @@ func (g *group) becomeShadow(now time.Time) bool {
 	if !g.preserves() {
 		return false
 	}
+	g.handover.silent = netip.Addr{} // who was before this node may be its successor
 	s := &g.shadow
 	if !s.casts() || s.muted {
 		*s = shadow{since: now, graceEnds: now.Add(g.cfg.Handover.Grace)}

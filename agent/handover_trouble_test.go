@@ -313,3 +313,23 @@ func TestARestartInTheGraceKeepsTheChain(t *testing.T) {
 		second.alive(t)
 	})
 }
+
+func TestAShadowPassesOnToTheOneThatHadFallenSilentBeforeIt(t *testing.T) {
+	carryBubble(t, func(t *testing.T, l *lan) {
+		a, b := l.pair(quiet)
+		a.kill()
+		b.awaitSeated()
+		a.start()
+		a.awaitAt(StateBackup)
+		c := l.dial(theVIP)
+		b.move(a)
+		time.Sleep(2 * time.Second)
+		c.alive(t)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		r := b.flows.rules[netip.MustParseAddr(theVIP)]
+		if r == nil || !r.Shadow || l.at(r.Owner) != a.host {
+			t.Errorf("what is the owner's goes by %+v, not to %s", r, a.name)
+		}
+	})
+}

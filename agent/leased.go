@@ -164,6 +164,15 @@ func (g *group) byLease() bool {
 	return g.machine.lease != nil && !g.machine.lease.Bootstraps()
 }
 
+// leaseTrouble is why etcd does not answer for the lease that elects the group; empty:
+// it does, or no lease does.
+func (g *group) leaseTrouble(now time.Time) string {
+	if !g.byLease() {
+		return ""
+	}
+	return g.machine.lease.Status(now).Trouble
+}
+
 // nobodyStands tells why no other node of a band or a better one would take the
 // group's lease; certain: it is so.
 func (g *group) nobodyStands(now time.Time, least election.Band) (why string, certain bool) {

@@ -5,6 +5,7 @@
 //	s.etcd.Start(ctx, ...)   // kubeadm init
 //	s.vipd(h)                // the daemon, with the least configuration that uses etcd
 //	w := s.watch()           // who answers for the VIP, on the wire, from now on
+//	all := s.watchAll()      // and who takes new connections, for all VIPs
 //
 // The stories wait for what must become true, and judge what the wire saw: never two
 // stations that answer for one address, and nobody only where that was promised.

@@ -20,8 +20,16 @@ import (
 	"github.com/vipd/vipd/internal/lab/wire"
 )
 
-// theVIP is what all is about.
-var theVIP = netip.MustParseAddr("10.77.0.100")
+// theVIP is what all is about, theVIP6 moves with it where a story says so, and
+// anotherVIP is elected by itself.
+var theVIP, theVIP6, anotherVIP = lab.VIP4(), lab.VIP6(), lab.VIP4().Next()
+
+// group is what the configuration says of a VIP group, beside its health.
+type group struct {
+	name      string
+	addresses []netip.Addr
+	keys      []string
+}
 
 // stage is a lab with an etcd and vipd on its hosts.
 type stage struct {
@@ -29,19 +37,20 @@ type stage struct {
 	t    *testing.T
 	ctx  context.Context
 	etcd *etcdcluster.Cluster
-	// group is what the configuration says of the VIP beside its address, health its
-	// check.
-	group  []string
+	// groups are the VIP groups, the one of theVIP first. health is the check of all.
+	groups []group
 	health string
-	// endpoint is where vipd finds etcd; empty: at the member itself.
-	endpoint string
-	running  map[*lab.Host]*lab.Proc
-	service  *service
+	// endpoints are where a host's vipd finds etcd; nil: at the member itself.
+	endpoints func(h *lab.Host) []string
+	// binary is vipd.
+	binary  string
+	running map[*lab.Host]*lab.Proc
+	service *service
 }
 
-// open builds a lab of hosts on which nothing runs. group are keys of the VIP's
+// open builds a lab of hosts on which nothing runs. keys are those of the VIP's
 // group.
-func open(t *testing.T, hosts int, group ...string) *stage {
+func open(t *testing.T, hosts int, keys ...string) *stage {
 	t.Helper()
 	l := labtest.New(t, lab.Options{Hosts: hosts}, "etcd", "etcdctl")
 	c, err := etcdcluster.New(l)
@@ -51,7 +60,8 @@ func open(t *testing.T, hosts int, group ...string) *stage {
 	t.Cleanup(c.Close)
 	return &stage{
 		Lab: l, t: t, ctx: labtest.Context(t, 2*time.Minute), etcd: c,
-		group: group, health: "{type: exec, command: [/bin/true]}", running: map[*lab.Host]*lab.Proc{},
+		groups: []group{{"apiserver", []netip.Addr{theVIP}, keys}}, health: "{type: exec, command: [/bin/true]}",
+		binary: labtest.Vipd(), running: map[*lab.Host]*lab.Proc{},
 	}
 }
 
@@ -71,7 +81,7 @@ func socket(h *lab.Host) string { return filepath.Join(dir(h), "vipd.sock") }
 func (s *stage) vipd(h *lab.Host) {
 	s.t.Helper()
 	file := s.configure(h)
-	p, err := h.Start("vipd", "nice", "-n", "-15", labtest.Vipd(), "run", "--config", file)
+	p, err := h.Start("vipd", "nice", "-n", "-15", s.binary, "run", "--config", file)
 	s.must(err)
 	s.running[h] = p
 }
@@ -80,20 +90,23 @@ func (s *stage) vipd(h *lab.Host) {
 func (s *stage) configure(h *lab.Host) (file string) {
 	s.t.Helper()
 	pki := func(name string) string { return filepath.Join(s.etcd.PKI(h), name) }
-	endpoint := s.endpoint
-	if endpoint == "" {
-		endpoint = s.etcd.Endpoint()
+	endpoints := []string{s.etcd.Endpoint()}
+	if s.endpoints != nil {
+		endpoints = s.endpoints(h)
 	}
 	health := s.health
 	if s.service != nil {
 		health = fmt.Sprintf(health, s.service.program.CAFile(h))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "node: %s\nvips:\n  - name: apiserver\n    addresses: [%s]\n    health: [%s]\n", h, theVIP, health)
-	for _, key := range s.group {
-		fmt.Fprintf(&b, "    %s\n", key)
+	fmt.Fprintf(&b, "node: %s\nvips:\n", h)
+	for _, g := range s.groups {
+		fmt.Fprintf(&b, "  - name: %s\n    addresses: [%s]\n    health: [%s]\n", g.name, quoted(g.addresses), health)
+		for _, key := range g.keys {
+			fmt.Fprintf(&b, "    %s\n", key)
+		}
 	}
-	fmt.Fprintf(&b, "etcd: {endpoints: [%q], ca_file: %s, cert_file: %s, key_file: %s}\n", endpoint,
+	fmt.Fprintf(&b, "etcd: {endpoints: [%s], ca_file: %s, cert_file: %s, key_file: %s}\n", quoted(endpoints),
 		pki(etcdcluster.CAFile), pki(etcdcluster.ClientCertFile), pki(etcdcluster.ClientKeyFile))
 	fmt.Fprintf(&b, "control: {socket: %s}\nmetrics: {listen: \"\"}\nstate_dir: %s\ndata_dir: %s\n",
 		socket(h), filepath.Join(dir(h), "state"), filepath.Join(dir(h), "data"))
@@ -101,6 +114,15 @@ func (s *stage) configure(h *lab.Host) (file string) {
 	file = filepath.Join(dir(h), "vipd.yaml")
 	s.must(os.WriteFile(file, []byte(b.String()), 0o600))
 	return file
+}
+
+// quoted is a list in YAML, without its brackets.
+func quoted[T any](all []T) string {
+	words := make([]string, len(all))
+	for i, one := range all {
+		words[i] = fmt.Sprintf("%q", fmt.Sprint(one))
+	}
+	return strings.Join(words, ", ")
 }
 
 // kill kills a host's daemon.
@@ -111,20 +133,30 @@ func (s *stage) kill(h *lab.Host) {
 	s.must(err)
 }
 
-// status is the VIP's status on a host.
-func (s *stage) status(h *lab.Host) (agent.VIPStatus, error) {
+// status is the status of theVIP's group on a host.
+func (s *stage) status(h *lab.Host) (agent.VIPStatus, error) { return s.statusOf(h, s.groups[0]) }
+
+// statusOf is a group's status on a host.
+func (s *stage) statusOf(h *lab.Host, of group) (agent.VIPStatus, error) {
+	node, err := s.nodeStatus(h)
+	if err != nil {
+		return agent.VIPStatus{}, err
+	}
+	for _, v := range node.VIPs {
+		if v.Name == of.name {
+			return v, nil
+		}
+	}
+	return agent.VIPStatus{}, errors.New("the VIP is not there")
+}
+
+// nodeStatus is a host's status.
+func (s *stage) nodeStatus(h *lab.Host) (agent.Status, error) {
 	client := control.NewClient(socket(h))
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(s.ctx, time.Second) // a frozen daemon does not answer
 	defer cancel()
-	status, err := client.Status(ctx)
-	if err != nil {
-		return agent.VIPStatus{}, err
-	}
-	if len(status.VIPs) != 1 {
-		return agent.VIPStatus{}, errors.New("the VIP is not there")
-	}
-	return status.VIPs[0], nil
+	return client.Status(ctx)
 }
 
 // await waits until a host's status is as wanted.

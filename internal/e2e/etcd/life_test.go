@@ -105,7 +105,7 @@ func TestTheLifeOfACluster(t *testing.T) {
 		w := s.watch()
 		s.must(s.etcd.Restore(s.ctx, file, s.Hosts...))
 		s.must(lab.AwaitEvery(s.ctx, 50*time.Millisecond, "the owner to be the one that the restored etcd names", func() error {
-			owner, err := s.agreed()
+			owner, err := s.agreed(s.groups[0])
 			if err != nil {
 				return err
 			}
@@ -124,7 +124,7 @@ func TestTheLifeOfACluster(t *testing.T) {
 		for _, h := range s.Hosts {
 			s.must(s.etcd.Kill(s.ctx, h))
 		}
-		s.group = nil
+		s.groups[0].keys = nil
 		for _, h := range s.Hosts {
 			s.configure(h)
 			s.command(h, "reload")

@@ -2,76 +2,14 @@ package etcd
 
 import (
 	"errors"
-	"fmt"
-	"slices"
+	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vipd/vipd/internal/lab"
-	"github.com/vipd/vipd/internal/lab/etcdcluster"
-	"github.com/vipd/vipd/internal/lab/relay"
-	"github.com/vipd/vipd/internal/lab/wire"
 )
-
-// relayPort is where vipd finds etcd in these stories: behind a relay.
-const relayPort = 12379
-
-// ttl is the lease's unless a configuration says otherwise.
-const ttl = 5 * time.Second
-
-// electorate is three hosts that elect by etcd, each with a relay between vipd and
-// its member.
-type electorate struct {
-	*stage
-	relays map[*lab.Host]*relay.Relay
-}
-
-// elect builds one and waits for its owner.
-func elect(t *testing.T) *electorate {
-	t.Helper()
-	e := &electorate{stage: open(t, 3, "election: etcd"), relays: map[*lab.Host]*relay.Relay{}}
-	e.endpoint = fmt.Sprintf("https://127.0.0.1:%d", relayPort)
-	e.must(e.etcd.Start(e.ctx, e.Hosts...))
-	for _, h := range e.Hosts {
-		r, err := relay.Open(h, fmt.Sprintf("127.0.0.1:%d", relayPort), fmt.Sprintf("127.0.0.1:%d", etcdcluster.ClientPort))
-		e.must(err)
-		t.Cleanup(func() { _ = r.Close() }) // its lab ends with it
-		e.relays[h] = r
-		e.vipd(h)
-	}
-	e.settle()
-	return e
-}
-
-// in is the electorate for a subtest.
-func (e *electorate) in(t *testing.T) *electorate {
-	return &electorate{stage: e.stage.in(t), relays: e.relays}
-}
-
-// awaitAnswer waits until the wire says what is wanted.
-func (e *electorate) awaitAnswer(w *wire.Watcher, what string, wanted func(by []string) bool) {
-	e.t.Helper()
-	e.must(lab.AwaitEvery(e.ctx, 20*time.Millisecond, what, func() error {
-		if by := w.Latest(); !wanted(by) {
-			return fmt.Errorf("it is %v", by)
-		}
-		return nil
-	}))
-}
-
-// slow delays what daemons and etcd say to each other, in each direction.
-func (e *electorate) slow(d time.Duration, on ...*lab.Host) (mend func() error) {
-	for _, h := range on {
-		e.relays[h].Delay(d)
-	}
-	return func() error {
-		for _, h := range on {
-			e.relays[h].Delay(0)
-		}
-		return nil
-	}
-}
 
 // outcome is what must become of the VIP while a fault lasts.
 type outcome uint8
@@ -115,8 +53,17 @@ func TestNeverTwoAnswer(t *testing.T) {
 		{"each host is cut off from the others: nobody holds the VIP", func(e *electorate, _ *lab.Host) (func() error, error) {
 			return e.Break(lab.Partition(e.Hosts[:1], e.Hosts[1:2], e.Hosts[2:]))
 		}, ends},
-		{"the owner's daemon is frozen: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
-			return func() error { return e.running[owner].Signal(syscall.SIGCONT) }, e.running[owner].Signal(syscall.SIGSTOP)
+		{"the owner's daemon is frozen just after a renewal: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
+			return e.end(owner, syscall.SIGSTOP, justAfterARenewal)
+		}, moves},
+		{"the owner's daemon is frozen between two renewals: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
+			return e.end(owner, syscall.SIGSTOP, betweenRenewals)
+		}, moves},
+		{"the owner's daemon is frozen late after a renewal: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
+			return e.end(owner, syscall.SIGSTOP, lateAfterARenewal)
+		}, moves},
+		{"the owner's daemon is killed late after a renewal: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
+			return e.end(owner, syscall.SIGKILL, lateAfterARenewal)
 		}, moves},
 		{"the owner's member is frozen: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
 			return func() error { return e.etcd.Thaw(owner) }, e.etcd.Freeze(owner)
@@ -141,6 +88,32 @@ func TestNeverTwoAnswer(t *testing.T) {
 			}
 			return func() error { return e.etcd.Run(e.ctx, e.Hosts...) }, err
 		}, ends},
+		{"all of etcd is down, and the owner is drained: it says why it serves on, until its lease is over", func(e *electorate, owner *lab.Host) (func() error, error) {
+			var err error
+			for _, h := range e.Hosts {
+				err = errors.Join(err, e.etcd.Kill(e.ctx, h))
+			}
+			e.refusesDrain(owner)
+			return func() error { return e.etcd.Run(e.ctx, e.Hosts...) }, err
+		}, ends},
+		{"the owner's daemon does not reach etcd, and is drained: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
+			e.relays[owner].Cut()
+			e.command(owner, "drain")
+			return func() error {
+				e.relays[owner].Mend()
+				e.command(owner, "undrain")
+				return nil
+			}, nil
+		}, moves},
+		{"the owner's daemon does not reach etcd, and is stopped: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
+			e.relays[owner].Cut()
+			e.stop(owner)
+			return func() error {
+				e.relays[owner].Mend()
+				e.vipd(owner)
+				return nil
+			}, nil
+		}, moves},
 		{"etcd is slow: nothing moves", func(e *electorate, _ *lab.Host) (func() error, error) {
 			return e.slow(150*time.Millisecond, e.Hosts...), nil
 		}, stays},
@@ -156,9 +129,9 @@ func TestNeverTwoAnswer(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			e := e.in(t)
-			owner := e.settle()
-			w := e.watch()
-			e.awaitAnswer(w, "the owner to answer", func(by []string) bool { return slices.Equal(by, []string{owner.Name}) })
+			owner := e.together()
+			w := e.watchAll()
+			e.awaitAnswerOf(w, owner)
 			mend, err := row.harm(e, owner)
 			e.must(err)
 			switch row.then {
@@ -170,31 +143,48 @@ func TestNeverTwoAnswer(t *testing.T) {
 				time.Sleep(ttl) // as long as a lease lasts that nobody renews
 			}
 			e.must(mend())
-			after := e.settle()
-			e.awaitAnswer(w, "the owner to answer", func(by []string) bool { return slices.Equal(by, []string{after.Name}) })
-			report := e.judge(w)
-			if row.then == stays && (after != owner || len(report.None) > 0) {
-				t.Errorf("the VIP was with %v and is with %v; not answered: %v", owner, after, report.None)
+			for _, g := range e.groups {
+				e.settled(g)
+			}
+			e.awaitAnswer(w, "one host to answer", func(by []string) bool { return len(by) == 1 })
+			if row.then == stays {
+				e.stayed(w, owner)
+			} else {
+				e.judgeAll(w)
 			}
 		})
 	}
 	t.Run("without_etcd: keep: the owner goes on while etcd is down", func(t *testing.T) {
 		e := e.in(t)
-		e.group = append(e.group, "etcd: {without_etcd: keep}")
+		for i := range e.groups {
+			e.groups[i].keys = append(e.groups[i].keys, "etcd: {without_etcd: keep}")
+		}
 		for _, h := range e.Hosts {
 			e.configure(h)
 			e.command(h, "reload")
 		}
-		owner := e.settle()
-		w := e.watch()
+		owner := e.together()
+		w := e.watchAll()
 		for _, h := range e.Hosts {
 			e.must(e.etcd.Kill(e.ctx, h))
 		}
 		time.Sleep(ttl)
 		e.must(e.etcd.Run(e.ctx, e.Hosts...))
-		after := e.settle()
-		if report := e.judge(w); after != owner || len(report.None) > 0 {
-			t.Errorf("the VIP was with %v and is with %v; not answered: %v", owner, after, report.None)
+		for _, g := range e.groups {
+			e.settled(g)
 		}
+		e.stayed(w, owner)
 	})
+}
+
+// refusesDrain makes sure that an owner that cannot pass its VIPs on says why, with
+// the exit code for no successor.
+func (e *electorate) refusesDrain(owner *lab.Host) {
+	e.t.Helper()
+	const noSuccessor = 3
+	_, err := owner.Run(e.ctx, e.binary, "drain", "--timeout", "2s", "--socket", socket(owner))
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != noSuccessor || !strings.Contains(err.Error(), "the lease could not be passed on: ask etcd at ") {
+		e.t.Errorf("drain: got %v, want exit code %d, and that etcd did not answer", err, noSuccessor)
+	}
 }

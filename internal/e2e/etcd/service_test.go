@@ -116,7 +116,7 @@ func (s *stage) unharmed(from time.Time) {
 // command runs a command of vipd against the daemon on a host.
 func (s *stage) command(h *lab.Host, argv ...string) {
 	s.t.Helper()
-	_, err := h.Run(s.ctx, append(append([]string{labtest.Vipd()}, argv...), "--socket", socket(h))...)
+	_, err := h.Run(s.ctx, append(append([]string{s.binary}, argv...), "--socket", socket(h))...)
 	s.must(err)
 }
 
@@ -141,17 +141,23 @@ func (s *stage) in(t *testing.T) *stage {
 // and in its kernel, and the others would take it. It returns the owner.
 func (s *stage) settle() *lab.Host {
 	s.t.Helper()
+	return s.settled(s.groups[0])
+}
+
+// settled is settle for a group.
+func (s *stage) settled(g group) *lab.Host {
+	s.t.Helper()
 	var owner *lab.Host
 	s.must(lab.AwaitEvery(s.ctx, 20*time.Millisecond, "one owner that answers, and backups", func() (err error) {
-		owner, err = s.agreed()
+		owner, err = s.agreed(g)
 		return err
 	}))
 	return owner
 }
 
-// agreed is the owner by its own word and its kernel's, when all daemons that run
-// reach etcd and are fit.
-func (s *stage) agreed() (*lab.Host, error) {
+// agreed is a group's owner by its own word and its kernel's, when all daemons that
+// run reach etcd and are fit.
+func (s *stage) agreed(g group) (*lab.Host, error) {
 	var owners []*lab.Host
 	for h, p := range s.running {
 		select {
@@ -159,7 +165,7 @@ func (s *stage) agreed() (*lab.Host, error) {
 			continue
 		default:
 		}
-		v, err := s.status(h)
+		v, err := s.statusOf(h, g)
 		switch l := v.Election.Lease; {
 		case err != nil:
 			return nil, err
@@ -177,8 +183,10 @@ func (s *stage) agreed() (*lab.Host, error) {
 		return nil, fmt.Errorf("owners: %v", owners)
 	}
 	held, err := owners[0].Addresses(owners[0].Interface)
-	if err == nil && !slices.Contains(held, theVIP) {
-		err = fmt.Errorf("%v owns the VIP and has it not on its interface", owners[0])
+	for _, address := range g.addresses {
+		if err == nil && !slices.Contains(held, address) {
+			err = fmt.Errorf("%v owns %v and has it not on its interface", owners[0], address)
+		}
 	}
 	return owners[0], err
 }

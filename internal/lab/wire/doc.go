@@ -11,4 +11,7 @@
 // Each question bears a source address of its own, which the answer repeats: two
 // answers to one question are two stations that have the address at one time, and
 // an answer that is late is not taken for one to the next question.
+//
+// WatchPort knocks, too: with each question it begins a TCP connection with each
+// host, by its MAC.
 package wire

@@ -51,11 +51,7 @@ func question(mac net.HardwareAddr, from, addr netip.Addr) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	ip := make([]byte, ip6Header, ip6Header+len(message))
-	ip[0], ip[6], ip[7] = 6<<4, unix.IPPROTO_ICMPV6, 255
-	binary.BigEndian.PutUint16(ip[4:], uint16(len(message))) //nolint:gosec // a solicitation is short
-	copy(ip[8:], from.AsSlice())
-	copy(ip[24:], group.AsSlice())
+	ip := header6(unix.IPPROTO_ICMPV6, 255, from.AsSlice(), group.AsSlice(), len(message)) // RFC 4861 7.1.1: the limit of a neighbour
 	g := group.As16()
 	return frame(net.HardwareAddr{0x33, 0x33, g[12], g[13], g[14], g[15]}, mac, unix.ETH_P_IPV6, append(ip, message...)), nil
 }

@@ -70,6 +70,47 @@ func testWatch(t *testing.T, l *lab.Lab, vip netip.Addr) {
 	}
 }
 
+// A station that has the VIP where nobody is told of it is found by who knocks.
+func TestWatchPort(t *testing.T) {
+	l := labtest.New(t, lab.Options{Hosts: 3})
+	ctx := labtest.Context(t, 30*time.Second)
+	run := func(h *lab.Host, argv ...string) {
+		t.Helper()
+		if _, err := h.Run(ctx, argv...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open, silent := l.Hosts[0], l.Hosts[1]
+	run(silent, "sysctl", "-qw", "net.ipv4.conf.eth0.arp_ignore=1")
+	for _, address := range []string{"10.77.0.100", "fd77::100"} {
+		t.Run(address, func(t *testing.T) {
+			vip := netip.MustParseAddr(address)
+			whole := netip.PrefixFrom(vip, vip.BitLen()).String()
+			run(open, "ip", "address", "add", whole, "dev", open.Interface)
+			run(silent, "ip", "address", "add", whole, "dev", "lo")
+			for _, row := range []struct {
+				name  string
+				watch func() (*Watcher, error)
+				want  []string
+			}{
+				{"asked only", func() (*Watcher, error) { return Watch(l, l.Client, vip) }, []string{"cp1"}},
+				{"knocked at", func() (*Watcher, error) { return WatchPort(l, l.Client, vip, 6443) }, []string{"cp1", "cp2"}},
+			} {
+				w, err := row.watch()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := lab.Await(ctx, "an answer", func() error { return w.seen(0, row.want) }); err != nil {
+					t.Errorf("%s: %v", row.name, err)
+				}
+				if report, err := w.Stop(); err != nil || (len(report.Two) > 0) != (len(row.want) > 1) {
+					t.Errorf("%s: two are %v (%v), want %v", row.name, report.Two, err, row.want)
+				}
+			}
+		})
+	}
+}
+
 // asked is how many questions were asked.
 func (w *Watcher) asked() int {
 	w.mu.Lock()
