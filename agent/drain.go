@@ -219,7 +219,7 @@ func (op *drain) unproven(now time.Time) string {
 		if !g.finished && !g.machine.Owns() && g.proof.missing != "" {
 			return "another node took the VIP over, but is not proven to serve: " + g.proof.missing
 		}
-		if why := g.leaseTrouble(now); !g.finished && why != "" {
+		if why := g.withoutEtcd(now); !g.finished && why != "" {
 			return "the lease could not be passed on: " + why
 		}
 	}
@@ -413,7 +413,7 @@ func (op *drain) waitEnds(now time.Time, s *shadow) time.Time {
 func (g *drainedGroup) press(now time.Time, op *drain) {
 	if due(g.escalateAt, now) {
 		g.escalateAt = time.Time{}
-		switch why := g.leaseTrouble(now); {
+		switch why := g.withoutEtcd(now); {
 		case why != "":
 			op.say(now, g.group, "the lease cannot be passed on: %s; serving on while it lasts", why)
 		case g.byLease():

@@ -164,13 +164,13 @@ func (g *group) byLease() bool {
 	return g.machine.lease != nil && !g.machine.lease.Bootstraps()
 }
 
-// leaseTrouble is why etcd does not answer for the lease that elects the group; empty:
+// withoutEtcd is why etcd does not answer for the lease that elects the group; empty:
 // it does, or no lease does.
-func (g *group) leaseTrouble(now time.Time) string {
+func (g *group) withoutEtcd(now time.Time) string {
 	if !g.byLease() {
 		return ""
 	}
-	return g.machine.lease.Status(now).Trouble
+	return g.leaseTrouble(now, g.machine.lease.Status(now))
 }
 
 // nobodyStands tells why no other node of a band or a better one would take the

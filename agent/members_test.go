@@ -286,6 +286,7 @@ func TestReloadAsksAnotherEtcd(t *testing.T) {
 			t.Errorf("%v was asked for nothing", got)
 		}
 		a.mustReload(ofEtcd)
+		synctest.Wait()
 		a.mustReload(ofEtcd + "\netcd: {endpoints: [\"https://192.0.2.12:2379\"]}")
 		if diff := cmp.Diff([]string{"https://127.0.0.1:2379", "https://192.0.2.12:2379"}, asked()); diff != "" {
 			t.Error(diff)
