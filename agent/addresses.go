@@ -122,7 +122,7 @@ func (g *group) order(now time.Time, o order) {
 // send hands an order for the group's addresses to the applier.
 func (g *group) send(now time.Time, o order) {
 	g.serial++
-	o.serial = g.serial
+	o.serial, o.sent = g.serial, now
 	o.rulesBy = now.Add(rulesWait)
 	o.placed = placed{interfaceName: g.seat(), addrs: slices.Clone(g.cfg.Addresses)}
 	if o.hold && g.machine.lease != nil {
@@ -184,7 +184,10 @@ func (g *group) holding(now time.Time, done applied) {
 			g.log.Warn("the VIP had been removed from the interface by someone else; it was put back. Find out who with ip monitor address: keepalived, networkd, NetworkManager or another vipd", "interface", o.interfaceName)
 		}
 	}
-	g.held = o.addrs
+	g.held, g.standsUntil = o.addrs, time.Time{}
+	if o.lifetime > 0 {
+		g.standsUntil = o.sent.Add(o.lifetime)
+	}
 	g.resume(now)
 	g.unheldSince, g.unheldWhy = time.Time{}, ""
 	g.noteAnnounced(done)

@@ -21,6 +21,8 @@ type order struct {
 	// lifetime and deadline: as in Addresses.Hold.
 	lifetime time.Duration
 	deadline time.Time
+	// sent is when it was given.
+	sent time.Time
 	// announce the addresses once they are held.
 	announce bool
 	// reseat: look whether the VIP stands before the interface's own address.

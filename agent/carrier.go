@@ -46,13 +46,36 @@ type errand struct {
 	part        part
 	prev, owner Hop
 	settling    bool
-	// lifetime is how long the kernel keeps it up after the last renewal.
+	// lifetime is how long the kernel keeps it up after the last renewal, and never
+	// longer than until a lease is over; zero: there is none.
 	lifetime time.Duration
-	// onLo: the addresses are silently on lo.
-	onLo bool
+	until    time.Time
+	// onLo: the addresses are silently on lo. late: the kernel may have removed them
+	// from the interface.
+	onLo, late bool
 	// end is done once, before the addresses leave lo; cause is why.
 	end   ending
 	cause EndCause
+}
+
+// bounded is what is left of a carriage whose lease ends.
+func (c carriage) bounded(now time.Time) carriage {
+	if c.until.IsZero() {
+		return c
+	}
+	if c.lifetime = min(c.lifetime, c.until.Sub(now).Truncate(time.Second)); c.lifetime <= 0 {
+		c.part, c.onLo = apart, false
+	}
+	return c
+}
+
+// deadline is when it is too late to tell the kernel of the addresses on lo.
+func (c *carriage) deadline(now time.Time) time.Time {
+	by := now.Add(holdDeadline)
+	if c.until.IsZero() {
+		return by
+	}
+	return earliest(by, c.until.Add(-c.lifetime))
 }
 
 func (c *carriage) equal(o *carriage) bool {
@@ -218,13 +241,15 @@ func (c *carrier) run(ctx context.Context, report func(carrierDone)) error {
 
 // carry does one round. Shadows come before rules that need them, and go before
 // the rules do: a packet for a connection that another node has would be reset
-// otherwise.
+// otherwise. One that comes to a node that has not had the addresses for a moment comes
+// after them: it would take new connections, which are another's by now.
 func (c *carrier) carry(ctx context.Context, r round) carrierDone {
 	done := carrierDone{version: r.version, groups: map[*group]carriedGroup{}}
 	var groups []FlowGroup
 	passing := false
 	for _, g := range r.groups {
-		w := r.wanted[g]
+		w := r.wanted[g].bounded(time.Now())
+		r.wanted[g] = w
 		done.groups[g] = c.shade(ctx, g, w)
 		if w.part != apart {
 			groups = append(groups, w.flowGroup())
@@ -234,7 +259,11 @@ func (c *carrier) carry(ctx context.Context, r round) carrierDone {
 	slices.SortFunc(groups, func(x, y FlowGroup) int { return x.Addresses[0].Compare(y.Addresses[0]) })
 	done.err = c.flows.Apply(ctx, groups)
 	for _, g := range r.groups {
-		done.groups[g] = c.survey(ctx, r.wanted[g], done.groups[g])
+		w, one := r.wanted[g], done.groups[g]
+		if w.onLo && w.late {
+			one.err = errors.Join(one.err, c.cast(ctx, g, w))
+		}
+		done.groups[g] = c.survey(ctx, w, one)
 	}
 	if passing {
 		passed, err := c.flows.Passed(ctx)
@@ -248,6 +277,12 @@ func (c *carriage) flowGroup() FlowGroup {
 		Name: c.name, Interface: c.interfaceName, Addresses: c.addrs, Port: c.port,
 		Shadow: c.part == shadowing, Prev: c.prev, Owner: c.owner, Settling: c.settling, Lifetime: c.lifetime,
 	}
+}
+
+// cast keeps the addresses on lo.
+func (c *carrier) cast(ctx context.Context, g *group, w carriage) error {
+	c.shadows[g] = w.placed
+	return c.flows.HoldShadow(ctx, w.interfaceName, w.addrs, w.lifetime, w.deadline(time.Now()))
 }
 
 // shade ends connections that are to end, and brings the addresses onto lo or
@@ -269,9 +304,8 @@ func (c *carrier) shade(ctx context.Context, g *group, w carriage) (one carriedG
 	if len(gone) > 0 {
 		errs = append(errs, c.flows.ReleaseShadow(ctx, was.interfaceName, gone))
 	}
-	if w.onLo {
-		c.shadows[g] = w.placed
-		errs = append(errs, c.flows.HoldShadow(ctx, w.interfaceName, w.addrs, w.lifetime, time.Now().Add(holdDeadline)))
+	if w.onLo && !w.late {
+		errs = append(errs, c.cast(ctx, g, w))
 	}
 	one.err = errors.Join(errs...)
 	return one
@@ -285,7 +319,7 @@ func (c *carrier) survey(ctx context.Context, w carriage, one carriedGroup) carr
 		n, err := c.flows.ResetClients(ctx, w.addrs, w.port)
 		one.stranded, errs = n, append(errs, err)
 	}
-	if w.onLo {
+	if w.onLo && !w.late {
 		open, err := c.flows.Connections(ctx, w.addrs, w.port)
 		one.open, one.counted, errs = open, err == nil, append(errs, err)
 	}

@@ -59,6 +59,9 @@ type group struct {
 	serial    uint64
 	refreshAt time.Time
 	retryAt   time.Time
+	// standsUntil is until when the kernel has the addresses on the interface, unless
+	// they are taken off before; zero: they have no lifetime there, or were not there.
+	standsUntil time.Time
 	// unheldSince is when the wanted addresses began to be missing.
 	unheldSince time.Time
 	unheldWhy   string

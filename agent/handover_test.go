@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -339,6 +341,27 @@ func TestALateOwnerThatWasReplacedCarriesItsConnections(t *testing.T) {
 		second.alive(t)
 		if !b.seated() || a.seated() {
 			t.Error("the VIP moved once more")
+		}
+	})
+}
+
+// The kernel has taken the VIP off an owner that was frozen for longer than the fence.
+// It comes to lo when the rules are there, so that nothing new is taken.
+func TestALateOwnerWithoutItsVIPTakesNothingNew(t *testing.T) {
+	carryBubble(t, func(t *testing.T, l *lan) {
+		a, b := l.pair(quiet)
+		a.freeze()
+		b.awaitSeated()
+		time.Sleep(10 * time.Second)
+		thawed := time.Now()
+		a.thaw()
+		await(t, "it carries what is open", func() (on bool) {
+			a.set(func(h *host) { on = h.flows.onLo(netip.MustParseAddr(theVIP)) })
+			return on
+		})
+		got := l.since(thawed, func(h happening) bool { return h.who == "cp11" && !strings.Contains(h.what, "adverts") })
+		if want := []string{"cp11 has other rules", "cp11 shadows 192.0.2.10"}; !slices.Equal(got[:min(len(got), len(want))], want) {
+			t.Errorf("%v", got)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -712,6 +713,25 @@ func TestTheOwnerKeyIsDeleted(t *testing.T) {
 			t.Errorf("held by %v", got)
 		}
 	})
+}
+
+// What an owner keeps on lo while it passes its lease on ends with the lease too.
+func TestAnOwnerThatStopsWithoutEtcdIsGoneWithItsLease(t *testing.T) {
+	for after := time.Duration(0); after < 5*time.Second/3; after += 300 * time.Millisecond {
+		leaseBubble(t, func(t *testing.T, e *electorate) {
+			all := e.seat(byLease, 11, 12)
+			time.Sleep(after)
+			all[0].way.Lose(false) // so it begins to pass the lease on, and that gets nowhere
+			time.AfterFunc(100*time.Millisecond, all[0].way.Cut)
+			all[0].terminate()
+			next := e.awaitOther(all[0])
+			all[0].set(func(h *host) {
+				if h.flows.onLo(netip.MustParseAddr(theVIP)) {
+					t.Errorf("stopped %v after a minute: %s owns, and %s has the VIP on lo", after, next.name, all[0].name)
+				}
+			})
+		})
+	}
 }
 
 func TestALostCableGivesTheLeaseUp(t *testing.T) {

@@ -181,11 +181,21 @@ func (g *group) carriage(now time.Time) carriage {
 		placed: placed{interfaceName: g.link.name, addrs: g.cfg.Addresses},
 		errand: errand{name: g.cfg.Name, port: g.cfg.Port, lifetime: flowLifetime},
 	}
+	w.late = !g.standsUntil.IsZero() && !now.Before(g.standsUntil)
 	switch {
 	case g.wanted && (g.machine.State() != vrrp.Listening || g.byLease()):
 		// Who passes a lease on is off the segment, and takes new work from those
 		// who do not know yet.
 		w.part, w.onLo = owning, g.shadow.casts()
+		if w.onLo && g.byLease() {
+			lifetime, by := g.machine.lease.Lifetime(now, flowLifetime)
+			if lifetime == 0 {
+				return carriage{}
+			}
+			if !by.IsZero() {
+				w.until = by.Add(lifetime)
+			}
+		}
 		w.prev, w.settling = g.passOnTo(now)
 		if w.prev == (Hop{}) && !w.onLo {
 			w.lifetime = ownerLifetime
