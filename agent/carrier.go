@@ -319,7 +319,7 @@ func (c *carrier) survey(ctx context.Context, w carriage, one carriedGroup) carr
 		n, err := c.flows.ResetClients(ctx, w.addrs, w.port)
 		one.stranded, errs = n, append(errs, err)
 	}
-	if w.onLo && !w.late {
+	if w.onLo {
 		open, err := c.flows.Connections(ctx, w.addrs, w.port)
 		one.open, one.counted, errs = open, err == nil, append(errs, err)
 	}
