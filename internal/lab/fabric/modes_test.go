@@ -209,6 +209,7 @@ func TestASegmentsVIPOutlivesTheSpeaker(t *testing.T) {
 	})
 	t.Run("and the segment's by its own", func(t *testing.T) {
 		s := stage{s.Fabric, t}
+		s.must(s.AwaitPaths(s.ctx(), VIP4(), hosts...)) // the former part ended with an undrain
 		routes := s.routes()
 		before := s.status(holder).VIPs[0].Since
 		_, err := s.Vipd.Command(s.ctx(), holder, "drain", "--vip", "segment")
