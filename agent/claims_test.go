@@ -94,3 +94,15 @@ func TestAReloadHoldsANewAddressWhenItIsClaimed(t *testing.T) {
 		}
 	})
 }
+
+// Adverts carry one family; the owner claims and holds both.
+func TestBothFamiliesAreClaimed(t *testing.T) {
+	leaseBubble(t, func(t *testing.T, e *electorate) {
+		all := e.seat(`vips: [{name: apiserver, addresses: [192.0.2.10, "2001:db8::10"], election: etcd}]`, 11, 12)
+		for _, vip := range []string{"192.0.2.10", "2001:db8::10"} {
+			if got := e.holders(vip); !slices.Equal(got, []string{all[0].name}) {
+				t.Errorf("%s is held by %v", vip, got)
+			}
+		}
+	})
+}

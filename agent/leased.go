@@ -64,7 +64,8 @@ func (g *group) leaseConfig() lease.Config {
 	v := g.cfg.Etcd
 	return lease.Config{
 		Node: g.agent.config.Node, TTL: v.TTL, Keep: v.WithoutEtcd == config.WithoutEtcdKeep,
-		Bootstrap: v.Bootstrap == config.BootstrapVRRP && !known, Fence: g.cfg.Fence, VRRP: g.prepare(),
+		Bootstrap: v.Bootstrap == config.BootstrapVRRP && !known, Fence: g.cfg.Fence,
+		Addresses: g.cfg.Addresses, VRRP: g.prepare(),
 	}
 }
 

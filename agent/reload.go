@@ -155,6 +155,7 @@ func (a *Agent) changeGroup(now time.Time, g *group, change config.GroupChange, 
 	}
 	if m := g.machine.lease; m != nil {
 		m.Revise(v.Etcd.TTL, v.Etcd.WithoutEtcd == config.WithoutEtcdKeep, v.Fence)
+		m.Readdress(now, v.Addresses)
 	}
 	g.step(now, vrrp.Configure{Config: g.prepare()})
 	if g.link != nil {

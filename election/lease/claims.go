@@ -77,9 +77,9 @@ func (m *Machine) Claimed() Addresses {
 	return m.owner.Addresses
 }
 
-// readdress takes over other addresses. An owner gives a claim up when the kernel
-// has removed the address for sure.
-func (m *Machine) readdress(now time.Time, all []netip.Addr) {
+// Readdress takes over other addresses of the group. An owner gives a claim up when the
+// kernel has removed the address for sure.
+func (m *Machine) Readdress(now time.Time, all []netip.Addr) {
 	before := m.addresses
 	m.addresses = SetOf(all)
 	if m.mine() && len(before.Without(m.addresses)) > 0 {

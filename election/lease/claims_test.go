@@ -23,6 +23,7 @@ func (s *stage) revised(words ...string) {
 	for _, word := range words {
 		c.Addresses = append(c.Addresses, netip.MustParseAddr(word))
 	}
+	s.m.Readdress(s.now, c.Addresses)
 	s.step(vrrp.Configure{Config: c})
 }
 

@@ -21,7 +21,9 @@ type Config struct {
 	Bootstrap bool
 	// Fence is the most that the kernel keeps an address for.
 	Fence time.Duration
-	// VRRP has the addresses, priorities and the rhythm of adverts.
+	// Addresses are the group's, of both families.
+	Addresses []netip.Addr
+	// VRRP has the addresses of the adverts' family, priorities and the rhythm of adverts.
 	VRRP vrrp.Config
 }
 
@@ -148,7 +150,7 @@ type Machine struct {
 // New returns a machine in Init. leftover: see vrrp.New.
 func New(cfg Config, leftover bool) *Machine {
 	m := &Machine{
-		cfg: cfg, bootstraps: cfg.Bootstrap, leftover: leftover, addresses: SetOf(cfg.VRRP.Addresses),
+		cfg: cfg, bootstraps: cfg.Bootstrap, leftover: leftover, addresses: SetOf(cfg.Addresses),
 		wire:    vrrp.New(cfg.VRRP, leftover),
 		advert:  vrrp.SendAdvert{Priority: Priority, Checksum: cfg.VRRP.Checksum},
 		actions: make([]vrrp.Action, 0, 8),
@@ -214,7 +216,6 @@ func (m *Machine) note(now time.Time, ev vrrp.Event) {
 		m.own = ev.Own
 	case vrrp.Configure:
 		m.cfg.VRRP = ev.Config
-		m.readdress(now, ev.Config.Addresses)
 		if !ev.Config.FollowChecksum {
 			m.advert.Checksum = ev.Config.Checksum
 		}

@@ -48,7 +48,8 @@ type stage struct {
 func onStage(t *testing.T, change func(*Config), beside ...Candidate) *stage {
 	c := Config{
 		Node: "cp1", TTL: stageTTL, Fence: stageFence,
-		VRRP: vrrp.Config{VRID: 51, Addresses: []netip.Addr{theVIP}, Rhythm: vrrp.Rhythm{Interval: 100 * ms}, Priority: 200, UnhealthyPriority: 100},
+		Addresses: []netip.Addr{theVIP},
+		VRRP:      vrrp.Config{VRID: 51, Addresses: []netip.Addr{theVIP}, Rhythm: vrrp.Rhythm{Interval: 100 * ms}, Priority: 200, UnhealthyPriority: 100},
 	}
 	if change != nil {
 		change(&c)

@@ -243,6 +243,7 @@ func (n *simNode) start() {
 	n.view = View{}
 	n.machine = New(Config{
 		Node: n.name, TTL: n.ttl, Bootstrap: !n.known, Fence: simFence,
+		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")},
 		VRRP: vrrp.Config{
 			VRID: 51, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}, Rhythm: vrrp.Rhythm{Interval: 200 * time.Millisecond},
 			Priority: 200, UnhealthyPriority: 100,
