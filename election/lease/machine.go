@@ -463,7 +463,8 @@ func (m *Machine) Owner(now time.Time) (s vrrp.Sighting, ok bool) {
 	if m.bootstraps {
 		return m.wire.Owner(now)
 	}
-	if m.owner.Lease == 0 && fresh(now, m.stranger) {
+	// A node that is cut off from the store may think the key its own still.
+	if (m.owner.Lease == 0 || m.mine() && !m.owns(now)) && fresh(now, m.stranger) {
 		return m.stranger, true
 	}
 	return m.other, m.owner.Lease != 0 && !m.mine() && m.other.Addr == m.owner.Addr || fresh(now, m.other)
