@@ -617,6 +617,15 @@ func TestMachine(t *testing.T) {
 			s.stood()
 			s.tells("listening: drain")
 		}},
+		{"an owner that lost etcd, and with it the lease, knows its successor by the adverts", func(t *testing.T) {
+			s := onStage(t, nil, second).seated()
+			s.let(stageTTL)
+			s.tells("backup: lease-lost", "release")
+			s.hears(second.Addr, Priority)
+			if owner, ok := s.m.Owner(s.now); !ok || owner.Addr != second.Addr {
+				t.Errorf("%+v %v", owner, ok)
+			}
+		}},
 		{"a successor that is not heard is not waited for for long", func(t *testing.T) {
 			s := onStage(t, nil, second).seated()
 			s.step(vrrp.Health{})
