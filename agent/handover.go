@@ -7,6 +7,7 @@ import (
 
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/election"
+	"github.com/vipd/vipd/election/vrrp"
 	"github.com/vipd/vipd/health/counter"
 	"github.com/vipd/vipd/peer"
 )
@@ -127,6 +128,12 @@ func (g *group) mute(now time.Time) {
 	g.shadow = shadow{since: now, muted: true}
 	g.held = nil
 	g.send(now, order{rules: g.carry(now), certain: true})
+}
+
+// listens tells whether an owner that was late is mute: it waits for adverts, or
+// has heard another owner and lets go next.
+func (g *group) listens() bool {
+	return g.machine.State() == vrrp.Listening || g.shadow.muted && !g.machine.Owns()
 }
 
 // resume ends being a shadow because this node has the VIP again.

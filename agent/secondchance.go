@@ -183,7 +183,7 @@ func (g *group) carriage(now time.Time) carriage {
 	}
 	w.late = !g.standsUntil.IsZero() && !now.Before(g.standsUntil)
 	switch {
-	case g.wanted && (g.machine.State() != vrrp.Listening || g.byLease()):
+	case g.wanted && (g.byLease() || !g.listens()):
 		// Who passes a lease on is off the segment, and takes new work from those
 		// who do not know yet.
 		w.part, w.onLo = owning, g.shadow.casts()
