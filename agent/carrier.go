@@ -46,10 +46,10 @@ type errand struct {
 	part        part
 	prev, owner Hop
 	settling    bool
-	// lifetime is how long the kernel keeps it up after the last renewal, and never
-	// longer than until a lease is over; zero: there is none.
+	// lifetime is how long the kernel keeps it up after the last renewal.
 	lifetime time.Duration
-	until    time.Time
+	// until is when the lease ends that it must not outlive; zero: it is bound to none.
+	until time.Time
 	// onLo: the addresses are silently on lo. late: the kernel may have removed them
 	// from the interface.
 	onLo, late bool

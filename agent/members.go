@@ -141,7 +141,7 @@ func (a *Agent) recogniseSelf() {
 // isSelf tells whether a member is on this node.
 func (a *Agent) isSelf(m ClusterMember) bool {
 	vips := *a.watched.Load()
-	return slices.ContainsFunc(m.addresses(), func(addr netip.Addr) bool {
+	return slices.ContainsFunc(m.Addresses(), func(addr netip.Addr) bool {
 		if _, vip := vips[addr]; vip || addr.IsLoopback() {
 			return false
 		}
@@ -154,8 +154,8 @@ func (a *Agent) isSelf(m ClusterMember) bool {
 	})
 }
 
-// addresses are those of the member's URLs, each once; names are none.
-func (m ClusterMember) addresses() []netip.Addr {
+// Addresses are those of the member's URLs, each once; names are none.
+func (m ClusterMember) Addresses() []netip.Addr {
 	var all []netip.Addr
 	for _, text := range m.URLs {
 		u, err := url.Parse(text)
@@ -173,7 +173,7 @@ func (m ClusterMember) addresses() []netip.Addr {
 // on are the member's addresses of a family in the subnets of an interface: from
 // there its adverts come.
 func (m ClusterMember) on(i Interface, ipv6 bool) []netip.Addr {
-	return slices.DeleteFunc(m.addresses(), func(addr netip.Addr) bool {
+	return slices.DeleteFunc(m.Addresses(), func(addr netip.Addr) bool {
 		return addr.Is6() != ipv6 || addr.IsLoopback() || addr.Zone() != "" || !slices.ContainsFunc(i.Addresses, func(own Address) bool {
 			return !own.Prefix.IsSingleIP() && own.Prefix.Contains(addr)
 		})

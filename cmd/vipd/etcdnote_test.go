@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/vipd/vipd/config"
+	"github.com/vipd/vipd/election/lease/etcd/etcdtest"
 	"github.com/vipd/vipd/internal/lab/apiserver"
 	"github.com/vipd/vipd/internal/lasting"
 )
@@ -37,23 +38,8 @@ func serveEtcd(t *testing.T, ca *apiserver.CA, address string) (at string, end f
 	if err != nil {
 		t.Fatal(err)
 	}
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}})))
-	pb.RegisterClusterServer(server, member{})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(listener) // ends by Stop
-	}()
-	end = func() { server.Stop(); <-done }
-	t.Cleanup(end)
-	return listener.Addr().String(), end
+	secured := grpc.Creds(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}))
+	return etcdtest.Serve(t, address, func(s *grpc.Server) { pb.RegisterClusterServer(s, member{}) }, secured)
 }
 
 func newCA(t *testing.T) *apiserver.CA {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
-	"net/url"
+	"slices"
 
+	"github.com/vipd/vipd/agent"
 	"github.com/vipd/vipd/doctor"
 	"github.com/vipd/vipd/election/lease/etcd"
 )
@@ -43,25 +43,12 @@ func condition(now etcd.Condition) doctor.Fact[*doctor.Etcd] {
 		seen.Keyless = now.KeysErr.Error()
 	}
 	for _, m := range now.Members {
-		for _, text := range append(m.PeerURLs, m.ClientURLs...) {
-			if addr, ok := hostAddress(text); ok {
-				seen.Members = append(seen.Members, addr)
-			}
-		}
+		at := agent.ClusterMember{URLs: slices.Concat(m.PeerURLs, m.ClientURLs)}
+		seen.Members = append(seen.Members, at.Addresses()...)
 	}
 	fact := doctor.Known(seen)
 	if now.AlarmsErr != nil {
 		fact.Missing = fmt.Sprintf("etcd's alarms: %v", now.AlarmsErr)
 	}
 	return fact
-}
-
-// hostAddress is the address in a URL; a name is none.
-func hostAddress(text string) (netip.Addr, bool) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	return addr.Unmap(), err == nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/vipd/vipd/config"
 	"github.com/vipd/vipd/doctor"
+	"github.com/vipd/vipd/election/lease/etcd/etcdtest"
 )
 
 // etcdServer answers what this command asks.
@@ -45,21 +46,12 @@ func (e *etcdServer) Range(context.Context, *pb.RangeRequest) (*pb.RangeResponse
 
 func (e *etcdServer) serve(t *testing.T) (url string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer()
-	pb.RegisterClusterServer(server, e)
-	pb.RegisterMaintenanceServer(server, e)
-	pb.RegisterKVServer(server, e)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(listener) // ends by Stop
-	}()
-	t.Cleanup(func() { server.Stop(); <-done })
-	return "http://" + listener.Addr().String()
+	at, _ := etcdtest.Serve(t, "", func(s *grpc.Server) {
+		pb.RegisterClusterServer(s, e)
+		pb.RegisterMaintenanceServer(s, e)
+		pb.RegisterKVServer(s, e)
+	})
+	return "http://" + at
 }
 
 // asked is what this command learns of an etcd.

@@ -26,6 +26,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+
+	"github.com/vipd/vipd/election/lease/etcd/etcdtest"
 )
 
 // authority signs for a cluster.
@@ -140,26 +142,11 @@ func serveWith(t *testing.T, a authority, address string, m *member, cert, key [
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
-	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
+	secured := grpc.Creds(credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair},
 		ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
-	})))
-	pb.RegisterClusterServer(server, m)
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(listener) // ends by Stop
-	}()
-	end = func() { server.Stop(); <-done }
-	t.Cleanup(end)
-	return listener.Addr().String(), end
+	}))
+	return etcdtest.Serve(t, address, func(s *grpc.Server) { pb.RegisterClusterServer(s, m) }, secured)
 }
 
 // open opens a client of endpoints whose files are in a directory of the test's.

@@ -73,21 +73,18 @@ type value struct {
 	Since  string `json:"since,omitempty"`
 }
 
-func (v value) String() string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("etcd: " + err.Error()) // it has nothing that JSON has not
-	}
-	return string(b)
-}
+func (v value) String() string { return jsonOf(v) }
 
 // claim is what stands in a group's claim to an address.
 type claim struct {
 	Node string `json:"node"`
 }
 
-func (c claim) String() string {
-	b, err := json.Marshal(c)
+func (c claim) String() string { return jsonOf(c) }
+
+// jsonOf is a key's value as text.
+func jsonOf(value any) string {
+	b, err := json.Marshal(value)
 	if err != nil {
 		panic("etcd: " + err.Error()) // it has nothing that JSON has not
 	}

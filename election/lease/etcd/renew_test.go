@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"context"
-	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/vipd/vipd/election/lease"
+	"github.com/vipd/vipd/election/lease/etcd/etcdtest"
 )
 
 // forgetful is a member that handed the first renewal to a leader that is gone.
@@ -37,20 +37,12 @@ func (f *forgetful) Txn(context.Context, *pb.TxnRequest) (*pb.TxnResponse, error
 }
 
 func TestARenewalWithoutAnAnswerIsAskedForOnceMore(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, member := grpc.NewServer(), &forgetful{}
-	pb.RegisterLeaseServer(server, member)
-	pb.RegisterKVServer(server, member)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(listener) // ends by Stop
-	}()
-	t.Cleanup(func() { server.Stop(); <-done })
-	client, err := Open(Config{Endpoints: []string{"http://" + listener.Addr().String()}})
+	member := &forgetful{}
+	at, _ := etcdtest.Serve(t, "", func(s *grpc.Server) {
+		pb.RegisterLeaseServer(s, member)
+		pb.RegisterKVServer(s, member)
+	})
+	client, err := Open(Config{Endpoints: []string{"http://" + at}})
 	if err != nil {
 		t.Fatal(err)
 	}

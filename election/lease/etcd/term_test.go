@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"context"
-	"net"
 	"testing"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/vipd/vipd/election/lease"
+	"github.com/vipd/vipd/election/lease/etcd/etcdtest"
 )
 
 // changing is an etcd that keeps leases alive in one term of Raft and answers the
@@ -53,22 +53,11 @@ func TestARenewalCountsIfTheLeaderStayedTheSame(t *testing.T) {
 		{"read from a member that lags behind", &changing{kept: 5, read: 4}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			server := grpc.NewServer()
-			pb.RegisterLeaseServer(server, row.etcd)
-			pb.RegisterKVServer(server, row.etcd)
-			served := make(chan error, 1)
-			go func() { served <- server.Serve(listener) }()
-			t.Cleanup(func() {
-				server.Stop()
-				if err := <-served; err != nil {
-					t.Error(err)
-				}
+			at, _ := etcdtest.Serve(t, "", func(s *grpc.Server) {
+				pb.RegisterLeaseServer(s, row.etcd)
+				pb.RegisterKVServer(s, row.etcd)
 			})
-			client, err := Open(Config{Endpoints: []string{"http://" + listener.Addr().String()}})
+			client, err := Open(Config{Endpoints: []string{"http://" + at}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,8 +35,7 @@ func TestNeverTwoAnswer(t *testing.T) {
 		then outcome
 	}{
 		{"the owner's daemon does not reach etcd: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
-			e.relays[owner].Cut()
-			return func() error { e.relays[owner].Mend(); return nil }, nil
+			return e.cutFromEtcd(owner), nil
 		}, moves},
 		{"the owner is cut off from all but clients: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
 			return e.Break(lab.Partition([]*lab.Host{owner}, e.others(owner)))
@@ -97,21 +97,21 @@ func TestNeverTwoAnswer(t *testing.T) {
 			return func() error { return e.etcd.Run(e.ctx, e.Hosts...) }, err
 		}, ends},
 		{"the owner's daemon does not reach etcd, and is drained: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
-			e.relays[owner].Cut()
+			mend := e.cutFromEtcd(owner)
 			e.command(owner, "drain")
 			return func() error {
-				e.relays[owner].Mend()
+				err := mend()
 				e.command(owner, "undrain")
-				return nil
+				return err
 			}, nil
 		}, moves},
 		{"the owner's daemon does not reach etcd, and is stopped: another host takes the VIP", func(e *electorate, owner *lab.Host) (func() error, error) {
-			e.relays[owner].Cut()
+			mend := e.cutFromEtcd(owner)
 			e.stop(owner)
 			return func() error {
-				e.relays[owner].Mend()
+				err := mend()
 				e.vipd(owner)
-				return nil
+				return err
 			}, nil
 		}, moves},
 		{"etcd is slow: nothing moves", func(e *electorate, _ *lab.Host) (func() error, error) {
@@ -134,6 +134,8 @@ func TestNeverTwoAnswer(t *testing.T) {
 			e.awaitAnswerOf(w, owner)
 			mend, err := row.harm(e, owner)
 			e.must(err)
+			mend = sync.OnceValue(mend)
+			t.Cleanup(func() { _ = mend() }) // for the next row, if this one fails
 			switch row.then {
 			case moves:
 				e.awaitAnswer(w, "another host to answer", func(by []string) bool { return len(by) == 1 && by[0] != owner.Name })
@@ -175,6 +177,15 @@ func TestNeverTwoAnswer(t *testing.T) {
 		}
 		e.stayed(w, owner)
 	})
+}
+
+// cutFromEtcd has a host's daemon not reach etcd, until mend is called or the row is
+// over.
+func (e *electorate) cutFromEtcd(h *lab.Host) (mend func() error) {
+	relay := e.relays[h]
+	relay.Cut()
+	e.t.Cleanup(relay.Mend)
+	return func() error { relay.Mend(); return nil }
 }
 
 // refusesDrain makes sure that an owner that cannot pass its VIPs on says why, with

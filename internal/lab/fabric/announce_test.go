@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/vipd/vipd/internal/lab"
 	"github.com/vipd/vipd/internal/lab/apiserver"
 	"github.com/vipd/vipd/internal/lab/router"
 )
@@ -196,21 +194,6 @@ func exitOf(err error) int {
 		return exit.ExitCode()
 	}
 	return 0
-}
-
-// speaker is the process of a host's speaker.
-func (s *stage) speaker(h *lab.Host) int {
-	s.t.Helper()
-	var pid int
-	s.await("a speaker on "+h.Name, func() error {
-		out, err := h.Run(s.ctx(), "pgrep", "-P", strconv.Itoa(s.Daemon(h).Pid()), "-f", "speaker")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Sscan(out, &pid)
-		return err
-	})
-	return pid
 }
 
 func TestADaemonThatIsKilledLeavesNoPath(t *testing.T) {

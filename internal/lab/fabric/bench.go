@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/vipd/vipd/internal/lab"
@@ -27,6 +28,8 @@ const (
 	tolerance = 20 * time.Millisecond
 	// mostMemory is what vipd may need with BGP, in bytes.
 	mostMemory = 60e6
+	// restartDue is how soon BGP is to be back after the speaker was killed.
+	restartDue = 3 * time.Second
 )
 
 // Subject is a way to announce and to notice that a node is gone.
@@ -109,7 +112,10 @@ type Result struct {
 	// Memory is the resident memory of all processes of a host, in bytes, at the
 	// beginning, and Worn in the end; pages that they share count for each.
 	Memory, Worn uint64
-	Err          error
+	// Restarts are, for each host whose speaker was killed, how long it took until the
+	// router used all paths again.
+	Restarts []time.Duration
+	Err      error
 }
 
 // Loss is what a change of the paths broke.
@@ -190,8 +196,41 @@ func (r *Result) measure(ctx context.Context, opts BenchOptions) (err error) {
 	if err := r.leave(ctx, f, f.Lab.Hosts[0]); err != nil {
 		return err
 	}
-	r.Worn, err = f.memory(f.Lab.Hosts[0])
-	return err
+	if r.Worn, err = f.memory(f.Lab.Hosts[0]); err != nil || r.Subject.FRR {
+		return err
+	}
+	for _, h := range f.Lab.Hosts {
+		if err := r.restart(ctx, f, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restart kills a host's speaker.
+func (r *Result) restart(ctx context.Context, f *Fabric, h *lab.Host) error {
+	ctx, cancel := context.WithTimeout(ctx, patient)
+	defer cancel()
+	pid, err := f.speaker(ctx, h)
+	if err != nil {
+		return err
+	}
+	at := time.Now()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("kill the speaker on %s: %w", h, err)
+	}
+	for _, hosts := range [][]*lab.Host{f.without(h), f.Lab.Hosts} {
+		if err := f.AwaitPaths(ctx, f.opts.VIPs[0], hosts...); err != nil {
+			return err
+		}
+	}
+	r.Restarts = append(r.Restarts, time.Since(at))
+	return f.ready(ctx)
+}
+
+// without are the other hosts.
+func (f *Fabric) without(h *lab.Host) []*lab.Host {
+	return slices.DeleteFunc(slices.Clone(f.Lab.Hosts), func(o *lab.Host) bool { return o == h })
 }
 
 // judge adds what the observer saw.
@@ -266,8 +305,7 @@ func (r *Result) cut(ctx context.Context, f *Fabric, h *lab.Host) error {
 	if err != nil {
 		return err
 	}
-	others := slices.DeleteFunc(slices.Clone(f.Lab.Hosts), func(o *lab.Host) bool { return o == h })
-	if err := f.AwaitPaths(ctx, f.opts.VIPs[0], others...); err != nil {
+	if err := f.AwaitPaths(ctx, f.opts.VIPs[0], f.without(h)...); err != nil {
 		return errors.Join(err, mend())
 	}
 	if c.Outage, err = f.failing(ctx, c.at); err != nil {
@@ -302,9 +340,8 @@ func (f *Fabric) failing(ctx context.Context, at time.Time) (time.Duration, erro
 // leave has a host leave as planned, and come back: vipd by a drain, FRR by a
 // withdrawal.
 func (r *Result) leave(ctx context.Context, f *Fabric, h *lab.Host) error {
-	others := slices.DeleteFunc(slices.Clone(f.Lab.Hosts), func(o *lab.Host) bool { return o == h })
 	var err error
-	if r.Left, err = f.loss(ctx, others, func() error { return r.Subject.announce(ctx, f, h, false) }); err != nil {
+	if r.Left, err = f.loss(ctx, f.without(h), func() error { return r.Subject.announce(ctx, f, h, false) }); err != nil {
 		return err
 	}
 	r.Joined, err = f.loss(ctx, f.Lab.Hosts, func() error { return r.Subject.announce(ctx, f, h, true) })
@@ -389,6 +426,7 @@ func Print(w io.Writer, results []Result) error {
 		"one of three hosts is cut off silently; ms, median/max", "outage", "detection + " + tolerance.String(),
 		"router: detected", "its route changed", "host: detected", "path back after BFD", "false alarms",
 		"planned leave: requests failed", "broken by rehash: requests, streams", "return: requests failed", "broken by rehash: requests, streams", "RSS, MB: at first, in the end",
+		"speaker killed: paths back",
 	}}
 	var errs []error
 	var targets strings.Builder
@@ -417,12 +455,13 @@ func (r Result) row() []string {
 		r.spread(func(c Cut) time.Duration { return c.Back }),
 		strconv.Itoa(r.Alarms), strconv.Itoa(r.Left.Failed), r.Left.rehash(), strconv.Itoa(r.Joined.Failed), r.Joined.rehash(),
 		fmt.Sprintf("%.1f, %.1f", float64(r.Memory)/1e6, float64(r.Worn)/1e6),
+		spread(r.Restarts),
 	}
 }
 
 func (l Loss) rehash() string { return fmt.Sprintf("%d, %d of %d", l.Rehashed, l.Broken, l.Streams) }
 
-// spread is the median and the greatest of what is known.
+// spread is the median and the greatest of what is known of the cuts.
 func (r Result) spread(of func(Cut) time.Duration) string {
 	var known []time.Duration
 	for _, c := range r.Cuts {
@@ -430,11 +469,16 @@ func (r Result) spread(of func(Cut) time.Duration) string {
 			known = append(known, d)
 		}
 	}
-	if len(known) == 0 {
+	return spread(known)
+}
+
+// spread is the median and the greatest, in ms.
+func spread(all []time.Duration) string {
+	if len(all) == 0 {
 		return "-"
 	}
-	slices.Sort(known)
-	return fmt.Sprintf("%d/%d", known[len(known)/2].Milliseconds(), known[len(known)-1].Milliseconds())
+	all = slices.Sorted(slices.Values(all))
+	return fmt.Sprintf("%d/%d", all[len(all)/2].Milliseconds(), all[len(all)-1].Milliseconds())
 }
 
 // targets writes what vipd was to reach, and whether it did. The router's way
@@ -457,4 +501,6 @@ func (r Result) targets(w io.Writer) {
 	io.WriteString(w, bench.Mark(r.Left.Failed == 0, name+": no request fails in a planned leave", strconv.Itoa(r.Left.Failed)))
 	io.WriteString(w, bench.Mark(r.Memory <= mostMemory, name+": at most 60 MB resident, daemon and speaker, when it has begun", fmt.Sprintf("%.1f MB", float64(r.Memory)/1e6)))
 	io.WriteString(w, bench.Mark(r.Worn <= mostMemory, name+": the same after cuts and a planned leave", fmt.Sprintf("%.1f MB", float64(r.Worn)/1e6)))
+	back := slices.Max(r.Restarts)
+	io.WriteString(w, bench.Mark(back <= restartDue, name+": BGP is back within "+restartDue.String()+" after the speaker was killed", spread(r.Restarts)))
 }

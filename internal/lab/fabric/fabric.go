@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -337,6 +338,19 @@ func (f *Fabric) config(h *lab.Host) string {
 	}
 	fmt.Fprintf(&b, "metrics: {listen: \"127.0.0.1:9650\"}\ncontrol: {socket: %s}\nstate_dir: %s\n", f.Vipd.Socket(h), filepath.Join(filepath.Dir(f.Vipd.ConfigFile(h)), "state"))
 	return b.String()
+}
+
+// speaker is the process of a host's speaker, once there is one.
+func (f *Fabric) speaker(ctx context.Context, h *lab.Host) (pid int, err error) {
+	err = lab.AwaitEvery(ctx, 20*time.Millisecond, "a speaker on "+h.Name, func() error {
+		out, err := h.Run(ctx, "pgrep", "-P", strconv.Itoa(f.Daemon(h).Pid()), "-f", "speaker")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Sscan(out, &pid)
+		return err
+	})
+	return pid, err
 }
 
 // Settle waits until the router has a session with each host, and the client is

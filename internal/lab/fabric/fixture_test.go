@@ -93,3 +93,10 @@ func (s *stage) await(what string, cond func() error) {
 	s.t.Helper()
 	s.must(lab.AwaitEvery(s.ctx(), 20*time.Millisecond, what, cond))
 }
+
+func (s *stage) speaker(h *lab.Host) int {
+	s.t.Helper()
+	pid, err := s.Fabric.speaker(s.ctx(), h)
+	s.must(err)
+	return pid
+}

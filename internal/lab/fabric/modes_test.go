@@ -170,7 +170,7 @@ func TestASegmentsVIPOutlivesTheSpeaker(t *testing.T) {
 	hosts := s.Lab.Hosts
 	s.must(s.ready(s.ctx()))
 	holder := s.segmentsOwner()
-	others := slices.DeleteFunc(slices.Clone(hosts), func(h *lab.Host) bool { return h == holder })
+	others := s.without(holder)
 	for name, harm := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "frozen": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
 			s := stage{s.Fabric, t}
