@@ -23,8 +23,9 @@ import (
 const (
 	// tries is how many requests are made, at one time and so from different
 	// ports. Routers spread connections by those, so one that still has a path to
-	// this node takes some of them here.
-	tries = 8
+	// this node takes some of them here; of two nodes the other one has no share in
+	// one of 65,000 questions.
+	tries = 16
 	// patience bounds each request. It is longer than the kernel's first
 	// retransmission of a SYN.
 	patience = 2 * time.Second
