@@ -205,6 +205,12 @@ func (g *group) holding(now time.Time, done applied) {
 	}
 }
 
+// removedByKernel tells whether the addresses may have gone from the interface by
+// themselves.
+func (g *group) removedByKernel(now time.Time) bool {
+	return !g.standsUntil.IsZero() && !now.Before(g.standsUntil)
+}
+
 // noteAnnounced tells of announcements that fail, once: the next one in the
 // schedule may succeed.
 func (g *group) noteAnnounced(done applied) {

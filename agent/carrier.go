@@ -50,9 +50,9 @@ type errand struct {
 	lifetime time.Duration
 	// until is when the lease ends that it must not outlive; zero: it is bound to none.
 	until time.Time
-	// onLo: the addresses are silently on lo. late: the kernel may have removed them
-	// from the interface.
-	onLo, late bool
+	// onLo: the addresses are silently on lo. rulesFirst: they come there after the
+	// rules, so that nothing new is taken.
+	onLo, rulesFirst bool
 	// end is done once, before the addresses leave lo; cause is why.
 	end   ending
 	cause EndCause
@@ -241,8 +241,8 @@ func (c *carrier) run(ctx context.Context, report func(carrierDone)) error {
 
 // carry does one round. Shadows come before rules that need them, and go before
 // the rules do: a packet for a connection that another node has would be reset
-// otherwise. One that comes to a node that has not had the addresses for a moment comes
-// after them: it would take new connections, which are another's by now.
+// otherwise. One of a node that has not had the addresses for a moment comes after
+// them: it would take new connections, which are another's by now.
 func (c *carrier) carry(ctx context.Context, r round) carrierDone {
 	done := carrierDone{version: r.version, groups: map[*group]carriedGroup{}}
 	var groups []FlowGroup
@@ -260,7 +260,7 @@ func (c *carrier) carry(ctx context.Context, r round) carrierDone {
 	done.err = c.flows.Apply(ctx, groups)
 	for _, g := range r.groups {
 		w, one := r.wanted[g], done.groups[g]
-		if w.onLo && w.late {
+		if w.onLo && w.rulesFirst {
 			one.err = errors.Join(one.err, c.cast(ctx, g, w))
 		}
 		done.groups[g] = c.survey(ctx, w, one)
@@ -304,7 +304,7 @@ func (c *carrier) shade(ctx context.Context, g *group, w carriage) (one carriedG
 	if len(gone) > 0 {
 		errs = append(errs, c.flows.ReleaseShadow(ctx, was.interfaceName, gone))
 	}
-	if w.onLo && !w.late {
+	if w.onLo && !w.rulesFirst {
 		errs = append(errs, c.cast(ctx, g, w))
 	}
 	one.err = errors.Join(errs...)

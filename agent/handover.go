@@ -38,6 +38,9 @@ type shadow struct {
 	adopted bool
 	// muted: it is an owner that was late, and is silent until it knows who owns.
 	muted bool
+	// absent: the kernel had removed the VIP before it began, so that what is new has
+	// long been another's: the VIP comes to lo when there is who to pass it on to.
+	absent bool
 	// most are how many connections of other hosts' clients were open at once,
 	// open those that are open now, reset how many were ended by this node.
 	most  int
@@ -104,10 +107,14 @@ func (g *group) becomeShadow(now time.Time) bool {
 	}
 	g.handover.silent = netip.Addr{} // who was before this node may be its successor
 	s := &g.shadow
-	if !s.casts() || s.muted {
-		*s = shadow{since: now, graceEnds: now.Add(g.cfg.Handover.Grace)}
+	switch {
+	case !s.casts():
+		*s = shadow{since: now, absent: g.removedByKernel(now)}
+		fallthrough
+	case s.muted:
+		s.since, s.graceEnds = now, now.Add(g.cfg.Handover.Grace)
 	}
-	*s = shadow{since: s.since, graceEnds: s.graceEnds, most: s.most, open: s.open, reset: s.reset}
+	*s = shadow{since: s.since, graceEnds: s.graceEnds, most: s.most, open: s.open, reset: s.reset, absent: s.absent}
 	s.heededAt, s.lookAt = now, now.Add(shadowLeast)
 	if g.shown.state == StateBackup && g.why.reason == "" {
 		g.why = cause{reason: election.Startup, detail: "an earlier vipd on this node was owner; its connections are carried on", told: true}
@@ -125,7 +132,7 @@ func (g *group) mute(now time.Time) {
 	if !g.preserves() || len(g.held) == 0 || g.shadow.casts() {
 		return
 	}
-	g.shadow = shadow{since: now, muted: true}
+	g.shadow = shadow{since: now, muted: true, absent: g.removedByKernel(now)}
 	g.held = nil
 	g.send(now, order{rules: g.carry(now), certain: true})
 }
@@ -302,6 +309,7 @@ func (g *group) carried(now time.Time, version uint64, done carriedGroup) {
 	if done.counted {
 		s.open = done.open
 		s.most = max(s.most, done.open.Remote)
+		s.absent = s.absent && version < g.handover.version
 	}
 	switch {
 	case s.ends() && version >= s.last:

@@ -366,6 +366,23 @@ func TestALateOwnerWithoutItsVIPTakesNothingNew(t *testing.T) {
 	})
 }
 
+// Nor is it on lo before there is anybody to pass on to what is new.
+func TestALateOwnerWithoutItsVIPIsNoShadowOfNobody(t *testing.T) {
+	carryBubble(t, func(t *testing.T, l *lan) {
+		a, b := l.pair(quiet)
+		l.split([]*node{a}, []*node{b})
+		a.freeze()
+		time.Sleep(10 * time.Second)
+		thawed := time.Now()
+		a.thaw()
+		await(t, "it has the VIP again", func() bool { return slices.Contains(l.holders(theVIP), "cp11") })
+		got := l.since(thawed, func(h happening) bool { return h.who == "cp11" && strings.Contains(h.what, "shadow") })
+		if len(got) > 0 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
 func TestAFirewallThatDropsWhatIsPassedOnIsNoticed(t *testing.T) {
 	carryBubble(t, func(t *testing.T, l *lan) {
 		a, b := l.pair(quiet)

@@ -319,7 +319,7 @@ func (g *group) muteForLease(now time.Time) {
 	default:
 		g.held = nil
 		if !g.shadow.casts() {
-			g.shadow = shadow{since: now, muted: true}
+			g.shadow = shadow{since: now, muted: true, absent: g.removedByKernel(now)}
 		}
 		g.send(now, order{rules: g.carry(now), certain: true})
 	}

@@ -181,12 +181,11 @@ func (g *group) carriage(now time.Time) carriage {
 		placed: placed{interfaceName: g.link.name, addrs: g.cfg.Addresses},
 		errand: errand{name: g.cfg.Name, port: g.cfg.Port, lifetime: flowLifetime},
 	}
-	w.late = !g.standsUntil.IsZero() && !now.Before(g.standsUntil)
 	switch {
 	case g.wanted && (g.byLease() || !g.listens()):
 		// Who passes a lease on is off the segment, and takes new work from those
 		// who do not know yet.
-		w.part, w.onLo = owning, g.shadow.casts()
+		w.part, w.onLo = owning, g.shadow.casts() && !g.shadow.absent
 		if w.onLo && g.byLease() {
 			lifetime, by := g.machine.lease.Lifetime(now, flowLifetime)
 			if lifetime == 0 {
@@ -202,10 +201,13 @@ func (g *group) carriage(now time.Time) carriage {
 		}
 		return w
 	case g.shadow.casts():
-		w.part, w.onLo = shadowing, true
+		w.part, w.onLo, w.rulesFirst = shadowing, true, g.shadow.absent
 		w.prev, w.settling = g.passOnTo(now)
 		if owner, _ := g.machine.Owner(now); g.advertises(now, owner.Addr) {
 			w.owner = g.hopAt(owner.Addr)
+		}
+		if g.shadow.absent && w.owner == (Hop{}) {
+			return carriage{}
 		}
 		return w
 	}
