@@ -123,6 +123,9 @@ func (g *group) order(now time.Time, o order) {
 func (g *group) send(now time.Time, o order) {
 	g.serial++
 	o.serial, o.sent = g.serial, now
+	if !o.hold {
+		g.lastOff = o.serial
+	}
 	o.rulesBy = now.Add(rulesWait)
 	o.placed = placed{interfaceName: g.seat(), addrs: slices.Clone(g.cfg.Addresses)}
 	if o.hold && g.machine.lease != nil {
@@ -144,7 +147,7 @@ func (g *group) applied(now time.Time, done applied) {
 	case !done.order.hold:
 		g.released(done)
 		g.heedOff(now, done)
-	case !g.wanted: // it was released meanwhile, which is told next
+	case !g.wanted, done.order.serial < g.lastOff: // they were taken off meanwhile, which is told next
 	case g.gone: // what departs is there or is not: the fence knows
 	case done.err != nil:
 		// A refresh that is refused takes no address off. A route is not withdrawn

@@ -126,12 +126,12 @@ func (g *group) checked(now time.Time, ev checked) {
 		return
 	}
 	f, r := &g.fitness, ev.result
-	before := f.healthy()
+	before, judged := f.healthy(), f.checks.Judged()
 	f.checks.Step(now, r.Check, r.Result)
 	if f.note(now, r) && r.Warning != "" {
 		g.log.Warn("a health check works, with a warning", "check", r.Check, "warning", r.Warning)
 	}
-	if f.healthy() != before || !f.healthy() && f.why() != f.told {
+	if f.healthy() != before || f.checks.Judged() != judged || !f.healthy() && f.why() != f.told {
 		g.judge(now)
 	}
 	g.judgeShadow(now)
@@ -177,5 +177,5 @@ func (g *group) judge(now time.Time) {
 	} else {
 		g.log.Warn("this node is unhealthy for the VIP", "detail", why)
 	}
-	g.step(now, vrrp.Health{Healthy: healthy, Detail: why})
+	g.step(now, vrrp.Health{Healthy: healthy, Unproven: !g.fitness.checks.Judged(), Detail: why})
 }

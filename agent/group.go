@@ -54,9 +54,10 @@ type group struct {
 	held   []netip.Addr
 	tookAt time.Time
 	// releasing: the last order, to release, was not carried out yet. serial
-	// counts orders.
+	// counts orders, lastOff is the last one to take the addresses off.
 	releasing bool
 	serial    uint64
+	lastOff   uint64
 	refreshAt time.Time
 	retryAt   time.Time
 	// standsUntil is until when the kernel has the addresses on the interface, unless
@@ -143,7 +144,7 @@ func (a *Agent) addGroup(now time.Time, v config.VIP) *group {
 		g.off = true
 		g.step(now, vrrp.SetDuty{Duty: vrrp.Drain, Reason: election.Drain})
 	}
-	g.step(now, vrrp.Health{Healthy: g.fitness.healthy()})
+	g.step(now, vrrp.Health{Healthy: g.fitness.healthy(), Unproven: !g.fitness.checks.Judged()})
 	g.watchHealth()
 	g.followPeers()
 	g.relink(now, election.Reloaded)

@@ -241,6 +241,34 @@ func TestMovesByLeaseInARowLoseNothing(t *testing.T) {
 	})
 }
 
+// The addresses are refreshed by the second: an answer of the kernel that comes when
+// the owner has fallen silent is about what was before.
+func TestARefreshUnderWayDoesNotEndTheSilence(t *testing.T) {
+	leaseBubble(t, func(t *testing.T, e *electorate) {
+		all := e.seat(byLease, 11, 12)
+		for _, v := range all {
+			v.set(func(h *host) { h.stall = 120 * time.Millisecond })
+		}
+		owner := all[0]
+		for i := range 12 {
+			c := e.dial(theVIP)
+			time.Sleep(2*time.Second + time.Duration(i)*100*time.Millisecond)
+			if got := owner.drain(DrainRequest{}).result(); got != DrainDone {
+				t.Fatalf("the drain ended with %s", got)
+			}
+			next := e.awaitOther(owner)
+			time.Sleep(time.Second)
+			if e.able != (Abilities{}) {
+				c.alive(t)
+			}
+			if err := owner.process.agent.Undrain(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			owner = next
+		}
+	})
+}
+
 // A kernel that takes no shadow is asked twice, and not as fast as it answers.
 func TestAHolderThatCannotKeepItsConnectionsLeavesAllTheSame(t *testing.T) {
 	leaseBubble(t, func(t *testing.T, e *electorate) {

@@ -35,6 +35,7 @@ type Machine struct {
 	state vrrp.State
 
 	healthy    bool
+	unproven   bool
 	duty       vrrp.Duty
 	dutyReason election.Reason
 	// members are nodes that hear this one.
@@ -208,7 +209,7 @@ func (m *Machine) begin(now time.Time) {
 func (m *Machine) note(now time.Time, ev vrrp.Event) {
 	switch ev := ev.(type) {
 	case vrrp.Health:
-		m.healthy = ev.Healthy
+		m.healthy, m.unproven = ev.Healthy, ev.Unproven
 	case vrrp.SetDuty:
 		m.duty, m.dutyReason = ev.Duty, ev.Reason
 		m.resigns = m.resigns && ev.Duty != vrrp.Serve

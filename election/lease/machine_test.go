@@ -589,6 +589,14 @@ func TestMachine(t *testing.T) {
 			s.let(time.Second)
 			s.tells()
 		}},
+		{"an owner whose checks have told nothing yet stays, until they do", func(t *testing.T) {
+			s := onStage(t, nil, second).seated()
+			s.step(vrrp.Health{Unproven: true})
+			s.tells()
+			s.stood()
+			s.step(vrrp.Health{})
+			s.tells("listening: unhealthy")
+		}},
 		{"an unhealthy owner falls silent, then passes the key to the best healthy one, then lets go", func(t *testing.T) {
 			s := onStage(t, nil, third, second).seated()
 			s.step(vrrp.Health{})

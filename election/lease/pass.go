@@ -58,11 +58,12 @@ func (m *Machine) leave(now time.Time) {
 }
 
 // successor is the best candidate that this node makes way for. One that draining
-// asks for has to be healthy; a daemon that stops makes way for any.
+// asks for has to be healthy; a daemon that stops makes way for any, and one whose
+// checks have told nothing yet for none.
 func (m *Machine) successor() (best Candidate, ok bool) {
 	least := election.Healthy
 	switch {
-	case m.Band() == election.Healthy:
+	case m.Band() == election.Healthy, m.duty == vrrp.Serve && m.unproven:
 		return best, false
 	case m.duty == vrrp.Resign && m.dutyReason == election.Shutdown:
 		least = election.Unhealthy

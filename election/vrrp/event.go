@@ -32,7 +32,10 @@ type LinkDown struct {
 // Health tells this node's fitness to serve.
 type Health struct {
 	Healthy bool
-	Detail  string
+	// Unproven: not every check has a result yet; until then this node is taken for
+	// unhealthy.
+	Unproven bool
+	Detail   string
 }
 
 // SetDuty changes what the operator wants of this node.

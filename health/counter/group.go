@@ -61,7 +61,7 @@ func (g *Group) Revise(now time.Time, delay time.Duration, rules []Rule) {
 
 func (g *Group) revise(delay time.Duration, rules []Rule, newcomers bool) {
 	// A group that never had a verdict lets nobody abstain.
-	newcomers = newcomers && g.judged()
+	newcomers = newcomers && g.Judged()
 	checks := make([]*member, 0, len(rules))
 	for _, rule := range rules {
 		m := g.member(rule.Name)
@@ -74,7 +74,8 @@ func (g *Group) revise(delay time.Duration, rules []Rule, newcomers bool) {
 	g.delay, g.checks = delay, checks
 }
 
-func (g *Group) judged() bool {
+// Judged tells whether every check has a result, but for newcomers.
+func (g *Group) Judged() bool {
 	for _, m := range g.checks {
 		if !m.verdict.Judged && !m.newcomer {
 			return false
