@@ -188,7 +188,10 @@ func (g *group) carriage(now time.Time) carriage {
 		w.part, w.onLo = owning, g.shadow.casts() && !g.shadow.absent
 		if w.onLo && g.byLease() {
 			lifetime, by := g.machine.lease.Lifetime(now, flowLifetime)
-			if lifetime == 0 {
+			switch {
+			case lifetime == 0 && g.handover.told.onLo && !g.handover.told.until.IsZero():
+				return g.handover.told // it ends in the kernel, which was told until when
+			case lifetime == 0:
 				return carriage{}
 			}
 			if !by.IsZero() {

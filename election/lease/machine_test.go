@@ -589,6 +589,18 @@ func TestMachine(t *testing.T) {
 			s.let(time.Second)
 			s.tells()
 		}},
+		{"an owner whose lease is too short to keep the VIP on lo meanwhile renews it before it passes the key", func(t *testing.T) {
+			s := onStage(t, nil, second).seated()
+			for short := false; !short; s.now = s.now.Add(50 * ms) {
+				lifetime, _ := s.m.Lifetime(s.now, stageFence)
+				short = lifetime == 0
+			}
+			s.step(vrrp.Health{})
+			s.tells()
+			s.stood()
+			s.renewedIfAsked()
+			s.tells("listening: unhealthy")
+		}},
 		{"an owner whose checks have told nothing yet stays, until they do", func(t *testing.T) {
 			s := onStage(t, nil, second).seated()
 			s.step(vrrp.Health{Unproven: true})

@@ -19,6 +19,9 @@ type pass struct {
 	// heardBy, which counts from overAt, the wait for the successor's advert.
 	muteBy, until   time.Time
 	overAt, heardBy time.Time
+	// asked: a renewal is to come before it; renewed is that before.
+	asked   bool
+	renewed time.Time
 	// retryAt keeps one that was undone from being tried again; retries counts.
 	retryAt time.Time
 	retries int
@@ -47,6 +50,9 @@ func (m *Machine) leave(now time.Time) {
 		m.wakeAt(m.pass.retryAt)
 		return
 	}
+	if !m.lasts(now) {
+		return
+	}
 	m.pass.to, m.pass.reason = to, election.Unwell
 	if m.duty != vrrp.Serve {
 		m.pass.reason = m.dutyReason
@@ -55,6 +61,24 @@ func (m *Machine) leave(now time.Time) {
 	m.off = false
 	m.enter(vrrp.Listening, m.pass.reason, fmt.Sprintf("%s (%v) is to take the lease", to.Node, to.Addr))
 	m.bringOver(now)
+}
+
+// lasts tells whether the lease leaves the kernel a second, which is the least that it
+// counts in, to keep the addresses on lo meanwhile. If not, a renewal comes first, and
+// then the move, whatever that renewal leaves.
+func (m *Machine) lasts(now time.Time) bool {
+	p := &m.pass
+	lifetime, _ := m.Lifetime(now, lifetimeMax)
+	switch {
+	case lifetime > 0:
+	case !p.asked:
+		p.asked, p.renewed, m.renewAt = true, m.ownedFrom, now
+		return false
+	case m.ownedFrom.Equal(p.renewed):
+		return false
+	}
+	p.asked = false
+	return true
 }
 
 // successor is the best candidate that this node makes way for. One that draining
