@@ -107,12 +107,9 @@ func (g *group) becomeShadow(now time.Time) bool {
 	}
 	g.handover.silent = netip.Addr{} // who was before this node may be its successor
 	s := &g.shadow
-	switch {
-	case !s.casts():
-		*s = shadow{since: now, absent: g.removedByKernel(now)}
-		fallthrough
-	case s.muted:
-		s.since, s.graceEnds = now, now.Add(g.cfg.Handover.Grace)
+	if !s.casts() || s.muted {
+		absent := s.absent || !s.casts() && g.removedByKernel(now)
+		*s = shadow{since: now, graceEnds: now.Add(g.cfg.Handover.Grace), absent: absent}
 	}
 	*s = shadow{since: s.since, graceEnds: s.graceEnds, most: s.most, open: s.open, reset: s.reset, absent: s.absent}
 	s.heededAt, s.lookAt = now, now.Add(shadowLeast)

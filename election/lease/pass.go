@@ -19,8 +19,7 @@ type pass struct {
 	// heardBy, which counts from overAt, the wait for the successor's advert.
 	muteBy, until   time.Time
 	overAt, heardBy time.Time
-	// asked: a renewal is to come before it; renewed is that before.
-	asked   bool
+	// renewed is the last renewal, when another one is to come first; zero: none is.
 	renewed time.Time
 	// retryAt keeps one that was undone from being tried again; retries counts.
 	retryAt time.Time
@@ -43,7 +42,11 @@ func (m *Machine) pursue(now time.Time) {
 // leave begins to pass the key on, if somebody is better.
 func (m *Machine) leave(now time.Time) {
 	to, ok := m.successor()
-	if !ok || !m.owns(now) || m.trouble != "" || m.writing != 0 || m.unsure {
+	if !ok {
+		m.pass.renewed = time.Time{}
+		return
+	}
+	if !m.owns(now) || m.trouble != "" || m.writing != 0 || m.unsure {
 		return // a store that does not answer passes nothing on
 	}
 	if now.Before(m.pass.retryAt) {
@@ -71,13 +74,13 @@ func (m *Machine) lasts(now time.Time) bool {
 	lifetime, _ := m.Lifetime(now, lifetimeMax)
 	switch {
 	case lifetime > 0:
-	case !p.asked:
-		p.asked, p.renewed, m.renewAt = true, m.ownedFrom, now
+	case p.renewed.IsZero():
+		p.renewed, m.renewAt = m.ownedFrom, now
 		return false
 	case m.ownedFrom.Equal(p.renewed):
 		return false
 	}
-	p.asked = false
+	p.renewed = time.Time{}
 	return true
 }
 

@@ -340,6 +340,11 @@ func (f *Fabric) config(h *lab.Host) string {
 	return b.String()
 }
 
+// without are the other hosts.
+func (f *Fabric) without(h *lab.Host) []*lab.Host {
+	return slices.DeleteFunc(slices.Clone(f.Lab.Hosts), func(o *lab.Host) bool { return o == h })
+}
+
 // speaker is the process of a host's speaker, once there is one.
 func (f *Fabric) speaker(ctx context.Context, h *lab.Host) (pid int, err error) {
 	err = lab.AwaitEvery(ctx, 20*time.Millisecond, "a speaker on "+h.Name, func() error {
